@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use warp::http::{Request, StatusCode, Version};
-use warp_reql::settings::{Limits, Settings};
+use warp_reql::settings::{Limits, Rdb, Settings};
 
 const DOCS: &str = "/tables/heroes/docs";
 /// The time for which a client may stall in these tests: soon over, but long enough for one that is merely
@@ -130,6 +130,31 @@ async fn a_client_has_its_share() {
     let mut status = [0; 12];
     client.read_exact(&mut status).await.expect("the service answers");
     assert_eq!(&status[9..], b"200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_slowly_keeps_no_connection() {
+    let api =
+        Api::at_home(|settings| Settings { rdb: Rdb { max_connections: 1, ..settings.rdb }, ..settings })
+            .await;
+    let serving = api.serve().await;
+    let mut client = TcpStream::connect(serving.addr).await.expect("the service is there");
+    // More than one batch.
+    let first = "{}\n".repeat(300);
+    let head = format!(
+        "POST {DOCS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{first}",
+        first.len() + 2
+    );
+    client.write_all(head.as_bytes()).await.expect("the service reads");
+    eventually("it has the connection", || api.database.stats().in_use == 1).await;
+    eventually("it has it no longer", || api.database.stats().in_use == 0).await;
+    assert_eq!(api.call("GET", &format!("{DOCS}?limit=1")).await.status(), 200);
+    client.write_all(b"{}").await.expect("the service reads on");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("the service answers");
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer:.200}");
+    assert_eq!(answer.matches("\"status\":201").count(), 301, "{answer:.200}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ pub(crate) async fn insert(
     let mut key = None;
     let mut outcomes = Outcomes::default();
     loop {
-        let mut batch = documents.batch().await;
+        let mut batch = conn.awaiting(documents.batch()).await;
         if outcomes.count + batch.documents.len() > MOST {
             batch.documents.truncate(MOST - outcomes.count);
             batch.next =
@@ -50,7 +50,7 @@ pub(crate) async fn insert(
         if outcomes.count == 0
             && let Next::Fault(error) = batch.next
         {
-            documents.drain().await;
+            conn.awaiting(documents.drain()).await;
             return Err(error);
         }
         if !batch.documents.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) async fn insert(
             Next::End => break,
             Next::Fault(error) => {
                 outcomes.push(&Outcome::fault(&error, true))?;
-                documents.drain().await;
+                conn.awaiting(documents.drain()).await;
                 break;
             }
         }
