@@ -132,7 +132,11 @@ impl Service {
         let asked = settings.clone();
         let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
         let listener = match inherited.next()? {
-            Some(listener) => listener,
+            Some(listener) => {
+                // The settings were checked with the address that they name.
+                settings.may_serve_at(&listener.place()?).map_err(io::Error::other)?;
+                listener
+            }
             None => Listener::bind(&settings.place()).await?,
         };
         let admin = match (&settings.admin.address, inherited.next()?) {
@@ -275,7 +279,7 @@ impl Service {
         if let Some(admin) = &self.admin {
             log::info!("Serving health, metrics and settings at {}.", admin.place()?);
         }
-        if self.settings.is_open_to_eavesdroppers() {
+        if self.settings.is_open_to_eavesdroppers(&place) {
             log::warn!(
                 "Traffic between clients and {place} is not encrypted: set `tls.cert` and `tls.key`, or \
                  listen on a local address behind a proxy that does TLS."

@@ -268,21 +268,39 @@ impl Settings {
         }
     }
 
-    /// Returns true if clients' data crosses a network unencrypted, which is hardly intended.
-    pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
+    /// Checks that what these settings serve may be served at a place that they don't name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`] does for `address`.
+    pub(crate) fn may_serve_at(&self, place: &Place) -> Result<(), String> {
+        match self.is_anonymous() && !place.is_local() {
+            true => Err(format!(
+                "`auth` has to be \"database\" or \"token\", or `allow_anonymous = true` beside it, because \
+                 others can reach {place}"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns true if clients' data crosses a network unencrypted on its way to this place, which is hardly
+    /// intended.
+    pub(crate) fn is_open_to_eavesdroppers(&self, place: &Place) -> bool {
         self.profile != DEVELOPMENT
             && !self.tls.is_on()
-            && !self.address.is_local()
+            && !place.is_local()
             // A trusted proxy is taken to be the one that speaks TLS.
             && self.trusted_proxies.is_empty()
     }
 
     /// Returns whether the service is reachable from other machines and needs no credentials.
     fn is_exposed(&self) -> bool {
-        self.profile != DEVELOPMENT
-            && self.auth == Auth::None
-            && !self.allow_anonymous
-            && !self.address.is_local()
+        self.is_anonymous() && !self.address.is_local()
+    }
+
+    /// Returns whether no credentials are needed, though nobody has said that this is meant.
+    fn is_anonymous(&self) -> bool {
+        self.profile != DEVELOPMENT && self.auth == Auth::None && !self.allow_anonymous
     }
 
     fn level_for(debug: bool) -> LevelFilter {
