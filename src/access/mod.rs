@@ -10,7 +10,7 @@ mod token;
 
 use crate::error::{Code, Error};
 pub(crate) use crate::rules::{Caller, Grant, Rules};
-use crate::settings::{Auth, Settings};
+use crate::settings::{Auth, Secret, Settings};
 use token::Verifier;
 
 /// The access control of the settings.
@@ -20,6 +20,8 @@ pub(crate) struct Access {
     verifier: Option<Result<Verifier, String>>,
     rules: Rules,
     admin_roles: Vec<String>,
+    /// The database user of requests without credentials, if there is one, and the password.
+    anonymous: (String, Secret),
 }
 
 impl Access {
@@ -32,7 +34,8 @@ impl Access {
             Err((key, expected)) => Err(format!("`{key}`: expected {expected}")),
         });
         let admin_roles = settings.admin_roles.clone();
-        Access { verifier, rules: rules.unwrap_or_default(), admin_roles }
+        let anonymous = (settings.anonymous_user.clone(), settings.anonymous_password.clone());
+        Access { verifier, rules: rules.unwrap_or_default(), admin_roles, anonymous }
     }
 
     /// Returns the access control of new settings. Keys at a URL are kept if their settings haven't changed;
@@ -47,8 +50,9 @@ impl Access {
             }
             _ => next.verifier,
         };
-        let is_changed =
-            !are_same || (&before.rules, &before.admin_roles) != (&settings.rules, &settings.admin_roles);
+        let is_changed = !are_same
+            || (&before.rules, &before.admin_roles) != (&settings.rules, &settings.admin_roles)
+            || self.anonymous != next.anonymous;
         is_changed.then_some(Access { verifier, ..next })
     }
 
@@ -86,6 +90,11 @@ impl Access {
             Some(Err(reason)) => Err(Error::from(Code::Misconfigured).caused_by(reason.clone())),
             None => Ok(Caller::anonymous()),
         }
+    }
+
+    /// Returns whether requests without credentials are admitted as by another access control.
+    pub(crate) fn admits_anonymous_as(&self, other: &Access) -> bool {
+        self.anonymous == other.anonymous
     }
 
     /// Returns whether the service uses tokens.

@@ -236,3 +236,13 @@ async fn a_reload_takes_up_what_a_secret_file_holds_now() {
     assert!(access.followed_by(&settings, &settings).is_none(), "nobody's rights change");
     assert!(access.caller(Some(&old)).await.is_err() && access.caller(Some(&new)).await.is_ok());
 }
+
+#[test]
+fn a_reload_that_admits_others_without_credentials_is_one_of_rights() {
+    let open = Settings { auth: Auth::Database, anonymous_user: "guest".to_owned(), ..Settings::default() };
+    let closed = Settings { anonymous_user: String::new(), ..open.clone() };
+    let access = Access::new(&open);
+    assert!(access.followed_by(&open, &open).is_none());
+    let next = access.followed_by(&open, &closed).expect("rights change");
+    assert!(!next.admits_anonymous_as(&access));
+}
