@@ -28,7 +28,7 @@ use super::connection::{Requests, converse};
 use super::first_head::first_head;
 use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
-use super::sips::Sipped;
+use super::sips::{Sipped, Turn};
 use super::streams::Streams;
 use super::tls::Acceptor;
 use super::turns::Turns;
@@ -237,9 +237,10 @@ where
         .max_send_buf_size(BUFFERED)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    let stream = TokioIo::new(Sipped::after(begun.read, Lingering::new(Box::pin(stream), stop.clone())));
+    let (turn, stream) = (Turn::default(), Lingering::new(Box::pin(stream), stop.clone()));
+    let stream = TokioIo::new(Sipped::after(begun.read, stream, turn.clone()));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-    converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {
+    converse(Box::pin(connection), requests, patience.head, stop, turn).map(|ended| {
         if let Err(error) = ended {
             log::debug!("A connection ended early: {error}");
         }
