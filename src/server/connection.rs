@@ -56,6 +56,8 @@ pub(super) async fn converse<C: GracefulConnection>(
         ended = turn.each(connection.as_mut()) => return ended,
         () = end => connection.as_mut().graceful_shutdown(),
     }
+    // The farewell begins now, however long the connection has been idle.
+    drop(requests.begin());
     tokio::select! {
         ended = turn.each(connection.as_mut()) => ended,
         () = requests.idle_for(FAREWELL) => Ok(()),

@@ -338,6 +338,9 @@ mod tests {
             let answered = answer(Duration::from_millis(50), Duration::from_millis(200), &sent).await;
             let is_here = answered.windows(4).any(|bytes| bytes == b"here");
             assert_eq!(is_here, sent.len() > preface.len(), "a request is answered first");
+            // The head of `GOAWAY`, whose length is that of its two numbers.
+            let is_told = answered.windows(5).any(|bytes| bytes == [0, 0, 8, 7, 0]);
+            assert!(is_told, "a client learns that the connection ends: {answered:?}");
         }
     }
 
