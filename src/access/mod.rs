@@ -10,7 +10,7 @@ mod token;
 
 use crate::error::{Code, Error};
 pub(crate) use crate::rules::{Caller, Grant, Rules};
-use crate::settings::{Auth, Settings};
+use crate::settings::{Auth, Secret, Settings};
 use token::Verifier;
 
 /// The access control of the settings.
@@ -20,6 +20,8 @@ pub(crate) struct Access {
     verifier: Option<Result<Verifier, String>>,
     rules: Rules,
     admin_roles: Vec<String>,
+    /// The database user of requests without credentials, if there is one, and the password.
+    anonymous: (String, Secret),
 }
 
 impl Access {
@@ -32,17 +34,26 @@ impl Access {
             Err((key, expected)) => Err(format!("`{key}`: expected {expected}")),
         });
         let admin_roles = settings.admin_roles.clone();
-        Access { verifier, rules: rules.unwrap_or_default(), admin_roles }
+        let anonymous = (settings.anonymous_user.clone(), settings.anonymous_password.clone());
+        Access { verifier, rules: rules.unwrap_or_default(), admin_roles, anonymous }
     }
 
-    /// Prepares the access control of new settings. Keys are kept if their settings haven't changed.
-    pub(crate) fn followed_by(&self, before: &Settings, settings: &Settings) -> Self {
+    /// Returns the access control of new settings. Keys at a URL are kept if their settings haven't changed;
+    /// keys and secrets in files are those that are there now. `None` if nothing else has changed.
+    pub(crate) fn followed_by(&self, before: &Settings, settings: &Settings) -> Option<Self> {
         let next = Access::new(settings);
         let are_same = before.token == settings.token && before.auth == settings.auth;
-        match &self.verifier {
-            Some(Ok(verifier)) if are_same => Access { verifier: Some(Ok(verifier.clone())), ..next },
-            _ => next,
-        }
+        let verifier = match (&self.verifier, &next.verifier) {
+            (Some(Ok(verifier)), Some(Ok(read))) if are_same => {
+                verifier.adopt(read);
+                Some(Ok(verifier.clone()))
+            }
+            _ => next.verifier,
+        };
+        let is_changed = !are_same
+            || (&before.rules, &before.admin_roles) != (&settings.rules, &settings.admin_roles)
+            || self.anonymous != next.anonymous;
+        is_changed.then_some(Access { verifier, ..next })
     }
 
     /// Checks that the files with keys can be read, if settings name some.
@@ -79,6 +90,11 @@ impl Access {
             Some(Err(reason)) => Err(Error::from(Code::Misconfigured).caused_by(reason.clone())),
             None => Ok(Caller::anonymous()),
         }
+    }
+
+    /// Returns whether requests without credentials are admitted as by another access control.
+    pub(crate) fn admits_anonymous_as(&self, other: &Access) -> bool {
+        self.anonymous == other.anonymous
     }
 
     /// Returns whether the service uses tokens.

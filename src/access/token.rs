@@ -47,6 +47,11 @@ impl Verifier {
         })
     }
 
+    /// Takes over the keys that a verifier of the same settings has just read.
+    pub(crate) fn adopt(&self, read: &Verifier) {
+        self.keys.adopt(&read.keys);
+    }
+
     /// Starts to fetch the keys while the service starts.
     pub(crate) fn fetch_ahead(&self) {
         self.keys.fetch_ahead();

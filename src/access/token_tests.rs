@@ -1,5 +1,6 @@
 //! Invalid tokens of all kinds. Signatures are made by `ring`, as an issuer would make them.
 
+use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -8,9 +9,11 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::*;
-use crate::settings::Secret;
+use crate::access::Access;
+use crate::settings::{Auth, Secret, Settings};
 
 const SECRET: &str = "a secret of at least 32 bytes, as it has to be";
 
@@ -215,4 +218,31 @@ async fn a_file_is_read_again() {
     tokio::time::advance(Duration::from_secs(11)).await;
     assert!(verifier.verify(&of("new", &new)).await.is_ok(), "a new key counts as soon as it is asked for");
     assert!(verifier.verify(&of("old", &old)).await.is_err(), "and the old one no longer");
+}
+
+#[tokio::test]
+async fn a_reload_takes_up_what_a_secret_file_holds_now() {
+    const NEXT: &str = "another secret, which is as long as it has to be";
+    let claims = json!({"sub": "u", "exp": now() + 60});
+    let (old, new) = (hs256(&claims), signed(&json!({"alg": "HS256"}), &claims, by_secret(NEXT.as_bytes())));
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("secret.txt");
+    let token = Token { secret_file: file.display().to_string(), ..Token::default() };
+    let settings = Settings { auth: Auth::Token, token, ..Settings::default() };
+    fs::write(&file, SECRET).unwrap();
+    let access = Access::new(&settings);
+    assert!(access.caller(Some(&old)).await.is_ok() && access.caller(Some(&new)).await.is_err());
+    fs::write(&file, NEXT).unwrap();
+    assert!(access.followed_by(&settings, &settings).is_none(), "nobody's rights change");
+    assert!(access.caller(Some(&old)).await.is_err() && access.caller(Some(&new)).await.is_ok());
+}
+
+#[test]
+fn a_reload_that_admits_others_without_credentials_is_one_of_rights() {
+    let open = Settings { auth: Auth::Database, anonymous_user: "guest".to_owned(), ..Settings::default() };
+    let closed = Settings { anonymous_user: String::new(), ..open.clone() };
+    let access = Access::new(&open);
+    assert!(access.followed_by(&open, &open).is_none());
+    let next = access.followed_by(&open, &closed).expect("rights change");
+    assert!(!next.admits_anonymous_as(&access));
 }

@@ -77,10 +77,17 @@ impl Unproven {
             return Ok((conn, None));
         };
         app.guesses().check(client, &who)?;
+        // Whose password was right lately is counted before it costs a connection.
+        let is_known = app.guesses().knows(client, &who);
+        if is_known {
+            context.within_rate(Some(who.user()))?;
+        }
         match conn.admitted().await {
             Ok(conn) => {
                 app.guesses().was_right(client, &who);
-                context.within_rate(Some(who.user()))?;
+                if !is_known {
+                    context.within_rate(Some(who.user()))?;
+                }
                 Ok((conn, Some(app.request_of(who.user())?)))
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use serde_json::json;
 use utoipa::openapi::ContentBuilder;
 use warp::http::StatusCode;
 use warp::http::header::CONTENT_TYPE;
+use warp::hyper::body::Bytes;
 use warp::reply::{Reply, Response};
 
 use super::endpoint::{Endpoint, get};
@@ -21,11 +22,11 @@ use crate::settings::Settings;
 
 /// The OpenAPI document as text. It is set once all endpoints are known, including its own.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Text(Arc<OnceLock<Result<String, String>>>);
+pub(crate) struct Text(Arc<OnceLock<Result<Bytes, String>>>);
 
 impl Text {
     pub(crate) fn set(&self, text: Result<String, String>) {
-        let _ = self.0.set(text);
+        let _ = self.0.set(text.map(Bytes::from));
     }
 }
 
@@ -82,7 +83,9 @@ async fn metrics(context: Context) -> Result<Response, Error> {
 async fn openapi(context: Context, Text(document): Text) -> Result<Response, Error> {
     context.plain()?;
     let text = document.get().cloned().unwrap_or_else(|| Err("it isn't written yet".to_owned()));
-    Ok(with_header(text.map_err(Error::internal)?.into_response(), CONTENT_TYPE, JSON))
+    // All answers share the text.
+    let text = text.map_err(Error::internal)?;
+    Ok(with_header(Response::new(text.into()), CONTENT_TYPE, JSON))
 }
 
 /// Answers with the effective settings. Secrets mask themselves when they are serialized.

@@ -76,11 +76,10 @@ impl Guesses {
     ///
     /// [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many have been wrong.
     pub(crate) fn check(&self, client: Option<Client>, who: &Credentials) -> Result<(), Error> {
-        let (known, now) = (self.known(), Instant::now());
-        let was_right = known.right.get(&self.digest(client, who));
-        if was_right.is_some_and(|at| now.duration_since(*at) < RIGHT_FOR) {
+        if self.knows(client, who) {
             return Ok(());
         }
+        let (known, now) = (self.known(), Instant::now());
         let waits = self.debtors(client, who).map(|(debtor, rate)| match known.debts.get(&debtor) {
             Some(end) => end.saturating_duration_since(now).saturating_sub(rate.each * rate.burst),
             None => Duration::ZERO,
@@ -89,6 +88,12 @@ impl Guesses {
             Some(wait) if !wait.is_zero() => Err(Error::too_many_guesses(wait)),
             _ => Ok(()),
         }
+    }
+
+    /// Returns whether a client's password was right within the last hour.
+    pub(crate) fn knows(&self, client: Option<Client>, who: &Credentials) -> bool {
+        let right_at = self.known().right.get(&self.digest(client, who)).copied();
+        right_at.is_some_and(|at| at.elapsed() < RIGHT_FOR)
     }
 
     /// Counts a wrong password.

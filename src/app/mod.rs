@@ -165,17 +165,15 @@ impl App {
         shared.answers.resize(kib(limits.answers), percent);
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
-        let now = self.settings();
-        let are_same = (&settings.rules, &settings.token, &settings.admin_roles)
-            == (&now.rules, &now.token, &now.admin_roles);
-        let access = match are_same {
-            true => Arc::clone(&self.present.access),
-            false => Arc::new(self.access().followed_by(now, &settings)),
+        let access = match self.access().followed_by(self.settings(), &settings) {
+            None => Arc::clone(&self.present.access),
+            Some(access) => {
+                let access = Arc::new(access);
+                shared.access.send_replace(Arc::clone(&access));
+                shared.hubs.renew();
+                access
+            }
         };
-        if !are_same {
-            shared.access.send_replace(Arc::clone(&access));
-            shared.hubs.renew();
-        }
         let before = self.limits();
         let is_same = (limits.rate, limits.burst) == (before.rate, before.burst);
         let rates = if is_same { self.present.rates.clone() } else { rates(limits) };

@@ -7,6 +7,7 @@ mod timings;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) use timings::Timings;
 /// The time that closing waits for `noreply` writes that a handler may have sent with the driver's own
 /// session. Long enough for writes, short enough for a request that was cancelled during a query.
 const LENT_GRACE: Duration = Duration::from_secs(1);
+/// The time that a session is kept for a client that is still sending its request.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// A filter that gives each request a [`Conn`] of its own. It never rejects and does no I/O.
 ///
@@ -212,6 +215,35 @@ impl Conn {
         conn.who = self.who.clone();
         conn.choices = self.choices.clone();
         conn
+    }
+
+    /// Gives the session back if all are taken. Call it before this request waits for another one: if all
+    /// requests waited while they hold one, none would get any.
+    pub(crate) fn make_way(&mut self) {
+        if self.database.is_used_up() {
+            self.rest();
+        }
+    }
+
+    /// Waits for what a client sends. If that takes long, the session is given back meanwhile.
+    pub(crate) async fn awaiting<T>(&mut self, client: impl Future<Output = T>) -> T {
+        let mut client = pin!(client);
+        match timeout(SLOW, client.as_mut()).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.rest();
+                client.await
+            }
+        }
+    }
+
+    /// Gives the session back unless a query, or a write that nobody has waited for, may still run on it. The
+    /// next query opens another.
+    fn rest(&mut self) {
+        let is_bound = self.usage.noreply || self.usage.lent || self.usage.cursor;
+        if let Some(lease) = self.lease.take_if(|lease| !is_bound && !lease.session().is_unclean()) {
+            self.release(lease);
+        }
     }
 
     /// Returns a session of the driver `reql` 0.11, for handlers that are written for it. The first call

@@ -123,7 +123,7 @@ impl<T> Feed<T> {
 impl Database {
     /// Follows a changefeed with the service's own account, on a connection shared with other feeds.
     ///
-    /// There is one connection for every 256 feeds, opened when needed and closed with the last of them.
+    /// There is one connection for 256 feeds at most, opened when needed and closed with the last of them.
     /// These connections don't count against [`max_connections`](crate::settings::Rdb::max_connections),
     /// since no request holds them. Rows are read from the socket as they are consumed: at most one batch per
     /// feed is buffered here, and the server buffers as many changes as the query's option

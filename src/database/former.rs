@@ -46,11 +46,13 @@ impl Database {
             return Err(Error::from(Code::Misconfigured).caused_by(reason));
         }
         let permit = self.permit().await?;
+        self.shared.make_room();
         let own = Credentials::of(settings);
         let mut outcome = Err(Error::from(Code::DatabaseUnreachable));
         for (host, port) in servers {
             outcome = self.dial_former(host, port, who.unwrap_or(&own)).await;
-            if outcome.is_ok() {
+            // The other servers have the same users.
+            if outcome.as_ref().map_or_else(|error| error.code() == Code::Unauthorized, |_| true) {
                 break;
             }
         }

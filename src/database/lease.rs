@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::counters::GaugeGuard;
-use super::{OpenSession, Session, Shared, Source};
+use super::{Database, OpenSession, Session, Shared, Source};
 
 /// A session of one request, and its permit.
 pub(crate) struct Lease {
@@ -57,6 +57,13 @@ impl Lease {
         if is_news {
             shared.maintainer.wake();
         }
+    }
+}
+
+impl Database {
+    /// Returns whether a request that comes now has to wait for a connection.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.shared.permits.available_permits() == 0
     }
 }
 

@@ -122,7 +122,13 @@ impl Shared {
     /// comes now.
     fn expect_one(self: &Arc<Self>) -> Option<Dialling> {
         let mut ready = self.ready();
-        if !ready.is_filling() || ready.missing() == 0 || ready.len() >= self.permits.available_permits() {
+        // Several dials don't take all permits: during an outage, requests would wait for them in vain.
+        let is_last = ready.expected > 0 && self.permits.available_permits() == 1;
+        if is_last
+            || !ready.is_filling()
+            || ready.missing() == 0
+            || ready.len() >= self.permits.available_permits()
+        {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;

@@ -32,7 +32,7 @@ impl Way {
         let plain = connector(host, port, settings)
             .keepalive(Some(settings.query_timeout / SIGNS))
             // With that, Linux closes a connection at the first probe that is unanswered after this time.
-            .user_timeout(Some(settings.query_timeout * 2 / SIGNS));
+            .user_timeout(Some(settings.query_timeout.saturating_mul(2) / SIGNS));
         if !settings.tls.is_on() {
             return Ok(Way::Plain(plain));
         }

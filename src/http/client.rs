@@ -1,5 +1,6 @@
 //! The client of a request: the peer of the connection, or the client that a trusted proxy names.
 
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
 use warp::http::HeaderMap;
@@ -39,7 +40,7 @@ pub(crate) fn client(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Opti
 /// on as the client has sent it. If both are there and differ, it is unknown which one the proxy has written,
 /// so neither is used.
 fn told(headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
-    let by = |name: &HeaderName, read: fn(&str) -> Option<IpAddr>| {
+    let by = |name: &HeaderName, read: fn(&[u8]) -> Option<IpAddr>| {
         headers.contains_key(name).then(|| farthest(headers, name, read, proxies))
     };
     match (by(&FORWARDED, by_forwarded), by(&X_FORWARDED_FOR, by_x_forwarded_for)) {
@@ -53,15 +54,15 @@ fn told(headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
 fn farthest(
     headers: &HeaderMap,
     name: &HeaderName,
-    read: fn(&str) -> Option<IpAddr>,
+    read: fn(&[u8]) -> Option<IpAddr>,
     proxies: &Proxies,
 ) -> Option<IpAddr> {
     let lines = headers.get_all(name).iter().rev();
-    let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    let hops = lines.flat_map(|line| parts(line.as_bytes(), b','));
     let mut known = None;
     for hop in hops.take(HOPS_MAX) {
         // Addresses before one that is obfuscated or invalid can't be trusted.
-        let Some(address) = read(hop.trim()) else { return known };
+        let Some(address) = read(hop) else { return known };
         known = Some(address.to_canonical());
         if !proxies.has(address) {
             return known;
@@ -70,20 +71,66 @@ fn farthest(
     known
 }
 
+/// Returns the parts of a text between separators outside of quoted strings, the last one first. The end is a
+/// proxy's own and well-formed. So all of that is found, whatever a client has sent before it.
+fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut left = Some(text);
+    iter::from_fn(move || {
+        let (before, part) = split_last(left?, separator);
+        left = before;
+        Some(part.trim_ascii())
+    })
+}
+
+/// Splits a text at the last separator outside of quoted strings, if there is one.
+fn split_last(text: &[u8], separator: u8) -> (Option<&[u8]>, &[u8]) {
+    let mut is_quoted = false;
+    for (i, byte) in text.iter().enumerate().rev() {
+        if *byte == b'"' {
+            is_quoted = !is_quoted || is_escaped(text, i);
+        } else if *byte == separator && !is_quoted {
+            return (Some(&text[..i]), &text[i + 1..]);
+        }
+    }
+    (None, text)
+}
+
+/// Returns whether an odd number of backslashes is before this place.
+fn is_escaped(text: &[u8], place: usize) -> bool {
+    text[..place].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
 /// Reads an element of `Forwarded` (RFC 7239, section 4), such as `for="[2001:db8::1]:4711";proto=https`.
-fn by_forwarded(element: &str) -> Option<IpAddr> {
-    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let (_, node) = pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
-    address(node.trim_matches('"'))
+fn by_forwarded(element: &[u8]) -> Option<IpAddr> {
+    let mut node = None;
+    for pair in parts(element, b';').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+        let value = unquoted(&value[1..])?;
+        if name.eq_ignore_ascii_case(b"for") && node.replace(value).is_some() {
+            return None;
+        }
+    }
+    address(node?)
+}
+
+/// Returns what a token is, or what is in a quoted string; `None` for what is neither. Escapes stay, which
+/// addresses don't have.
+fn unquoted(value: &[u8]) -> Option<&[u8]> {
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let text = inner.unwrap_or(value);
+    let is_whole = (0..text.len()).all(|i| text[i] != b'"' || inner.is_some() && is_escaped(text, i))
+        && (inner.is_none() || !is_escaped(text, text.len()));
+    is_whole.then_some(text)
 }
 
 /// Reads an element of `X-Forwarded-For`: an address, which some proxies write with its port.
-fn by_x_forwarded_for(element: &str) -> Option<IpAddr> {
+fn by_x_forwarded_for(element: &[u8]) -> Option<IpAddr> {
     address(element)
 }
 
 /// Reads an address, with or without port and brackets.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?;
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
@@ -100,7 +147,7 @@ mod tests {
         let proxies: Proxies = "10.0.0.0/8, 2001:db8:1::/48, unix".parse().unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in told {
-            headers.append(*name, HeaderValue::from_str(value).unwrap());
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         client(peer, &headers, &proxies).map_or_else(String::new, |client| client.address().to_string())
     }
@@ -117,6 +164,8 @@ mod tests {
             ("10.3.3.3", "10.3.3.3"),
             ("6.6.6.6, unknown, 10.2.2.2", "10.2.2.2"),
             ("6.6.6.6, nonsense", "10.0.0.1"),
+            ("\u{ff}, 192.0.2.1", "192.0.2.1"),
+            ("\", 192.0.2.1", "192.0.2.1"),
             ("", "10.0.0.1"),
         ] {
             assert_eq!(from(PROXY, &[("x-forwarded-for", told)]), expected, "{told}");
@@ -129,6 +178,19 @@ mod tests {
             ("for=6.6.6.6, for=192.0.2.1;by=10.1.1.1, for=10.2.2.2", "192.0.2.1"),
             ("for=6.6.6.6, for=_hidden", "10.0.0.1"),
             ("proto=https", "10.0.0.1"),
+            ("\u{ff}, for=192.0.2.1", "192.0.2.1"),
+            // A client chooses the host.
+            ("host=\"a,for=6.6.6.6\";for=192.0.2.1", "192.0.2.1"),
+            ("for=192.0.2.1;host=\"a,for=6.6.6.6\"", "192.0.2.1"),
+            ("for=192.0.2.1;host=\"a;for=6.6.6.6;\\\\\\\",for=6.6.6.6\"", "192.0.2.1"),
+            // A client sends what comes first.
+            ("for=6.6.6.6;host=\", for=192.0.2.1;host=\"a\"", "192.0.2.1"),
+            ("for=\"6.6.6.6\\\", for=192.0.2.1", "192.0.2.1"),
+            // Nobody knows which one is meant.
+            ("for=6.6.6.6;for=192.0.2.1", "10.0.0.1"),
+            ("for=6.6.6.6\"", "10.0.0.1"),
+            ("for=\"6.6.6.6\";by=\"", "10.0.0.1"),
+            ("for=6.6.6.6;by", "10.0.0.1"),
         ] {
             assert_eq!(from(PROXY, &[("forwarded", told)]), expected, "{told}");
         }

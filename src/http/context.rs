@@ -259,6 +259,15 @@ impl Context {
         Ok(self.0.credentials.get_or_init(|| read))
     }
 
+    /// Checks that the request has credentials of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Context::credentials`].
+    pub(crate) fn has_credentials(&self) -> Result<(), Error> {
+        credentials(self.proof()).map(drop)
+    }
+
     /// Returns the token of the request, verified or not; `None` if it has no credentials at all.
     ///
     /// # Errors

@@ -12,9 +12,13 @@ use crate::error::{Code, Error};
 /// an unknown user.
 const USER_MAX: usize = 256;
 
-/// Reads the user and password of HTTP Basic (RFC 7617).
+/// Reads the user and password of HTTP Basic (RFC 7617), of which there must be one: a gateway may have added
+/// its own.
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
     let missing = || Error::from(Code::Unauthorized);
+    if headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        return Err(missing());
+    }
     let Authorization(basic) = headers.typed_get::<Authorization<Basic>>().ok_or_else(missing)?;
     match basic.username().len() {
         0 => Err(missing()),
@@ -61,6 +65,15 @@ mod tests {
         ] {
             assert_eq!(user(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn nobody_has_credentials_of_two() {
+        let mut headers = HeaderMap::new();
+        for value in ["Basic Ym9iOnNlY3JldA==", "Basic YW5uOnNlY3JldA=="] {
+            headers.append("authorization", HeaderValue::from_static(value));
+        }
+        assert!(credentials(&headers).is_err());
     }
 
     #[test]

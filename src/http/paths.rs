@@ -24,7 +24,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
 
 /// The paths that requests about data start with. The others tell of the service itself: they need no
-/// credentials, and answer even when it is busy.
+/// credentials, and answer even when it is busy with requests.
 const DATA: [&str; 3] = [TABLES, "/tickets", "/reql"];
 
 /// Returns whether a path, or a template of paths, is about tables, and not about the service itself.

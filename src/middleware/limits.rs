@@ -25,11 +25,10 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
             let context = asked.context.clone();
             let answered = match pass(&context) {
                 // The share is returned once the answer is made.
-                Ok(Some(_share)) => {
+                Ok(_share) => {
                     let version = asked.request.version();
                     counted(&context, version, within.answer(asked).await)
                 }
-                Ok(None) => within.answer(asked).await,
                 Err(error) => refuse(&context, &error),
             };
             // A request with wrong credentials counts against its address.
@@ -79,7 +78,7 @@ fn without_document(answered: Response) -> Response {
     answered
 }
 
-/// Checks a request, and takes its share of concurrent requests.
+/// Checks a request, and takes its share of concurrent requests if it is about data.
 fn pass(context: &Context) -> Result<Option<Share>, Error> {
     let (app, headers) = (context.app(), context.headers());
     let limits = app.limits();

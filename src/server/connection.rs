@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use warp::hyper::body::{Body, Frame, SizeHint};
 
+use super::sips::Turn;
 use super::streams::Offered;
 
 /// The time that an idle connection has for a graceful shutdown.
@@ -43,6 +44,7 @@ pub(super) async fn converse<C: GracefulConnection>(
     requests: Requests,
     idle: Duration,
     stop: CancellationToken,
+    turn: Turn,
 ) -> Result<(), C::Error> {
     let end = async {
         tokio::select! {
@@ -51,11 +53,13 @@ pub(super) async fn converse<C: GracefulConnection>(
         }
     };
     tokio::select! {
-        ended = connection.as_mut() => return ended,
+        ended = turn.each(connection.as_mut()) => return ended,
         () = end => connection.as_mut().graceful_shutdown(),
     }
+    // The farewell begins now, however long the connection has been idle.
+    drop(requests.begin());
     tokio::select! {
-        ended = connection => ended,
+        ended = turn.each(connection.as_mut()) => ended,
         () = requests.idle_for(FAREWELL) => Ok(()),
     }
 }

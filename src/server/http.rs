@@ -28,7 +28,7 @@ use super::connection::{Requests, converse};
 use super::first_head::first_head;
 use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
-use super::sips::Sipped;
+use super::sips::{Sipped, Turn};
 use super::streams::Streams;
 use super::tls::Acceptor;
 use super::turns::Turns;
@@ -131,7 +131,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let Door { listener, tls, patience } = door;
-    let (open, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (open, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let turns = Turns::default();
     let mut turned_away = TurnedAway::default();
     let mut shutdown = pin!(shutdown);
@@ -153,9 +153,9 @@ where
             turned_away.tell();
             continue;
         };
-        let streams = Streams { patience: patience.send, client, turns: turns.clone() };
+        let streams = Streams::new(patience.send, client, turns.clone());
         let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
-        open.spawn(async move {
+        open.spawn(abort.clone().run_until_cancelled_owned(async move {
             let _share = share;
             let knocks = async {
                 tokio::select! {
@@ -168,13 +168,15 @@ where
             if let Some(begun) = Box::pin(knocks).await {
                 Box::pin(converse_over(begun, peer, service, &patience, streams, stop)).await;
             }
-        });
+        }));
     }
     drop(listener);
     stop.cancel();
     open.close();
     if timeout(grace, open.wait()).await.is_err() {
         log::warn!("Requests still running after {grace:?} are aborted.");
+        abort.cancel();
+        open.wait().await;
     }
 }
 
@@ -237,9 +239,10 @@ where
         .max_send_buf_size(BUFFERED)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    let stream = TokioIo::new(Sipped::after(begun.read, Lingering::new(Box::pin(stream), stop.clone())));
+    let (turn, stream) = (Turn::default(), Lingering::new(Box::pin(stream), stop.clone()));
+    let stream = TokioIo::new(Sipped::after(begun.read, stream, turn.clone()));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-    converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {
+    converse(Box::pin(connection), requests, patience.head, stop, turn).map(|ended| {
         if let Err(error) = ended {
             log::debug!("A connection ended early: {error}");
         }
@@ -289,8 +292,11 @@ impl TurnedAway {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
     use tokio::time::sleep;
     use warp::Filter;
 
@@ -337,6 +343,9 @@ mod tests {
             let answered = answer(Duration::from_millis(50), Duration::from_millis(200), &sent).await;
             let is_here = answered.windows(4).any(|bytes| bytes == b"here");
             assert_eq!(is_here, sent.len() > preface.len(), "a request is answered first");
+            // The head of `GOAWAY`, whose length is that of its two numbers.
+            let is_told = answered.windows(5).any(|bytes| bytes == [0, 0, 8, 7, 0]);
+            assert!(is_told, "a client learns that the connection ends: {answered:?}");
         }
     }
 
@@ -352,6 +361,27 @@ mod tests {
         let answered = answer(Duration::from_millis(50), Duration::ZERO, &sent).await;
         assert!(!answered.windows(4).any(|bytes| bytes == b"here"), "there is no room for it");
         assert!(answered.windows(CANCELLED.len()).any(|bytes| bytes == CANCELLED), "{answered:?}");
+    }
+
+    #[tokio::test]
+    async fn what_still_runs_after_its_time_is_aborted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
+        let routes = warp::any().then(move || {
+            begins.notify_one();
+            std::future::pending::<&str>()
+        });
+        let door = Door::open(Listener::Tcp(listener), Patience::new(&Limits::default(), None));
+        let client = async {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+            client.read_to_end(&mut Vec::new()).await
+        };
+        let serving = serve(door, warp::service(routes), begun.notified(), Duration::ZERO);
+        let ended = timeout(Duration::from_secs(10), async { tokio::join!(serving, client) }).await;
+        assert!(ended.is_ok(), "its client still waits");
     }
 
     #[tokio::test]

@@ -132,7 +132,11 @@ impl Service {
         let asked = settings.clone();
         let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
         let listener = match inherited.next()? {
-            Some(listener) => listener,
+            Some(listener) => {
+                // The settings were checked with the address that they name.
+                settings.may_serve_at(&listener.place()?).map_err(io::Error::other)?;
+                listener
+            }
             None => Listener::bind(&settings.place()).await?,
         };
         let admin = match (&settings.admin.address, inherited.next()?) {
@@ -145,8 +149,9 @@ impl Service {
     }
 
     /// Reloads the settings with `load` each time the process gets a SIGHUP. Running requests are finished
-    /// with the settings that they began with. If the new settings are invalid, the reason is logged and
-    /// nothing changes. Settings that need a restart are named in the log.
+    /// with the settings that they began with. If the new settings are invalid, or have another
+    /// [`auth`](Settings::auth), the reason is logged and nothing changes. Other settings that need a restart
+    /// are named in the log.
     pub fn reloading(
         self,
         hangups: Hangups,
@@ -274,7 +279,7 @@ impl Service {
         if let Some(admin) = &self.admin {
             log::info!("Serving health, metrics and settings at {}.", admin.place()?);
         }
-        if self.settings.is_open_to_eavesdroppers() {
+        if self.settings.is_open_to_eavesdroppers(&place) {
             log::warn!(
                 "Traffic between clients and {place} is not encrypted: set `tls.cert` and `tls.key`, or \
                  listen on a local address behind a proxy that does TLS."

@@ -55,7 +55,7 @@ impl Running {
                     }
                 }
                 Err(error) => {
-                    log::error!("The new settings are invalid, and the old ones stay in force: {error}")
+                    log::error!("The new settings aren't taken up, and the old ones stay in force: {error}")
                 }
             }
             notify::ready();
@@ -64,7 +64,7 @@ impl Running {
 
     /// Applies new settings. Returns the names of those that need a restart, which stay as they were.
     fn change(&mut self, settings: Settings) -> io::Result<Vec<&'static str>> {
-        let (mut settings, kept) = self.asked.followed_by(settings);
+        let (mut settings, kept) = self.asked.followed_by(settings).map_err(io::Error::other)?;
         Access::check(&settings).map_err(io::Error::other)?;
         if let Some(tls) = &self.tls {
             tls.renew(settings.tls.clone())?;

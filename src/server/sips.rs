@@ -6,10 +6,14 @@
 //!
 //! A client can also send faster than the service reads, such as frames of HTTP/2 that cost it nothing. Tokio
 //! ends the turn of a connection after 128 reads, by when that is a megabyte, and tens of milliseconds of
-//! work. So its turn ends earlier.
+//! work. So its turn ends earlier. Hyper reads on for each request that it accepts in a turn, and asks again
+//! after it was told to wait. So only the task of the connection begins another turn.
 
+use std::future::poll_fn;
 use std::io::{self, Cursor};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, ReadBuf, Take};
@@ -24,14 +28,28 @@ const TURN: usize = 32 << 10;
 /// read of it before.
 pub(super) struct Sipped<S> {
     stream: Take<Chain<Cursor<Vec<u8>>, S>>,
-    /// The bytes that have been read in this turn.
-    read: usize,
+    turn: Turn,
+}
+
+/// The bytes that have been read in the turn of a connection. Cheap to clone; clones share the count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn(Arc<AtomicUsize>);
+
+impl Turn {
+    /// Runs a connection, each poll of which is a turn.
+    pub(super) async fn each<F: Future>(&self, mut connection: Pin<&mut F>) -> F::Output {
+        poll_fn(|cx| {
+            self.0.store(0, Ordering::Relaxed);
+            connection.as_mut().poll(cx)
+        })
+        .await
+    }
 }
 
 impl<S: AsyncRead> Sipped<S> {
     /// Returns the stream after `first`, which has been read of it.
-    pub(super) fn after(first: Vec<u8>, stream: S) -> Self {
-        Sipped { stream: Cursor::new(first).chain(stream).take(SIP), read: 0 }
+    pub(super) fn after(first: Vec<u8>, stream: S, turn: Turn) -> Self {
+        Sipped { stream: Cursor::new(first).chain(stream).take(SIP), turn }
     }
 }
 
@@ -47,15 +65,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sipped<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read >= TURN {
-            self.read = 0;
+        if self.turn.0.load(Ordering::Relaxed) >= TURN {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = into.filled().len();
         self.stream.set_limit(SIP);
         let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-        self.read = if polled.is_ready() { self.read + into.filled().len() - before } else { 0 };
+        self.turn.0.fetch_add(into.filled().len() - before, Ordering::Relaxed);
         polled
     }
 }
@@ -88,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sipped<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::pin::pin;
 
     use tokio::io::{AsyncWriteExt, duplex, repeat};
 
@@ -96,14 +113,14 @@ mod tests {
 
     #[tokio::test]
     async fn all_arrives_in_pieces() {
-        let (ours, mut theirs) = duplex(256 << 10);
+        let (turn, (ours, mut theirs)) = (Turn::default(), duplex(256 << 10));
         let sent = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
-        let mut ours = Sipped::after(sent[..300].to_owned(), ours);
+        let mut ours = Sipped::after(sent[..300].to_owned(), ours, turn.clone());
         theirs.write_all(&sent[300..]).await.unwrap();
         drop(theirs);
         let (mut arrived, mut buffer) = (Vec::new(), [0; 16 << 10]);
         loop {
-            let length = ours.read(&mut buffer).await.unwrap();
+            let length = turn.each(pin!(ours.read(&mut buffer))).await.unwrap();
             if length == 0 {
                 break;
             }
@@ -115,22 +132,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_never_pauses_leaves_others_their_turn() {
-        let mut endless = Sipped::after(Vec::new(), repeat(b'x'));
+        let turn = Turn::default();
+        let mut endless = Sipped::after(Vec::new(), repeat(b'x'), turn.clone());
         let (mut turns, mut read) = (0, 0);
-        // Each poll of this future is a turn. It is only polled again if it has been woken.
-        poll_fn(|cx| {
+        // It is only polled again if it has been woken.
+        let connection = poll_fn(|cx| {
             turns += 1;
-            loop {
+            // A turn goes on after the end of what may be read, such as for the requests in it.
+            for _ in 0..3 {
                 let mut buffer = [0; 16 << 10];
                 let mut into = ReadBuf::new(&mut buffer);
-                if Pin::new(&mut endless).poll_read(cx, &mut into).is_pending() {
-                    return if turns == 10 { Poll::Ready(()) } else { Poll::Pending };
+                while Pin::new(&mut endless).poll_read(cx, &mut into).is_ready() {
+                    read += into.filled().len();
+                    into.clear();
+                    assert!(read <= turns * (TURN + SIP as usize), "{read} bytes in {turns} turns");
                 }
-                read += into.filled().len();
-                assert!(read <= turns * (TURN + SIP as usize), "{read} bytes in {turns} turns");
             }
-        })
-        .await;
+            if turns == 10 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        turn.each(pin!(connection)).await;
         assert!(read >= 10 * TURN);
     }
 }

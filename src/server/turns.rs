@@ -20,6 +20,8 @@ const AT_ONCE: usize = 16;
 /// The waiting streams of a client from which on each lets other tasks run before the next one begins. A
 /// single connection has no more than these, so that it never pays for that.
 const CROWD: usize = super::http::STREAMS as usize;
+/// The most waiting streams of a client, on all its connections. Each has up to 16 KiB of headers.
+const WAITING: usize = 2048;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -43,12 +45,16 @@ struct Turn {
 
 impl Turns {
     /// Runs a stream of the client in a task of its own as soon as there is a turn for it. The turn ends when
-    /// the stream first has to wait. Clients of a Unix socket, which have no address, share their turns.
+    /// the stream first has to wait. Clients of a Unix socket, which have no address, share their turns. A
+    /// stream beyond [`WAITING`] is dropped, which resets it.
     pub(super) fn begin(&self, client: Option<Client>, stream: Stream) {
         let mut clients = self.lock();
         let queue = clients.entry(client).or_default();
         if queue.taken == AT_ONCE {
-            queue.waiting.push_back(stream);
+            let has_room = queue.waiting.len() < WAITING;
+            if has_room {
+                queue.waiting.push_back(stream);
+            }
             return;
         }
         queue.taken += 1;
@@ -125,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_of_streams_lets_others_run() {
-        const STREAMS: usize = 10_000;
+        const STREAMS: usize = WAITING;
         let turns = Turns::default();
         let begun = open(&turns, client(1), STREAMS);
         let other = open(&turns, client(2), 1);
@@ -157,9 +163,11 @@ mod tests {
     fn a_runtime_may_end_while_streams_wait() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let turns = Turns::default();
-        let begun = runtime.block_on(async { open(&turns, None, 100_000) });
+        let begun = runtime.block_on(async { open(&turns, None, 2 * WAITING) });
         drop(runtime);
         assert!(begun.load(Ordering::Relaxed) <= AT_ONCE);
+        let queued = |queue: &Queue| queue.waiting.len();
+        assert!(turns.lock().values().map(queued).sum::<usize>() <= WAITING);
         assert_eq!(turns.lock().values().map(|queue| queue.taken).sum::<usize>(), AT_ONCE);
     }
 }

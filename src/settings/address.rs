@@ -68,6 +68,16 @@ impl Address {
     }
 }
 
+impl Place {
+    /// Returns true if only users of this machine can reach it.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Place::Tcp(address) => address.ip().is_loopback(),
+            Place::Unix(_) => true,
+        }
+    }
+}
+
 impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
         Address::Ip(address)

@@ -233,7 +233,15 @@ impl Settings {
 
     /// Returns the settings that hold once these have been in force and others are to be, and the names of
     /// those in which they differ but which hold from one start to the next.
-    pub(crate) fn followed_by(&self, next: Settings) -> (Settings, Vec<&'static str>) {
+    ///
+    /// # Errors
+    ///
+    /// Says why the others can't follow without a restart. Many settings are for one `auth` alone, such as
+    /// rules, and would mean something else with the other one. What is left must be as sound as a whole.
+    pub(crate) fn followed_by(&self, next: Settings) -> Result<(Settings, Vec<&'static str>), String> {
+        if self.auth != next.auth {
+            return Err(format!("`auth` can't change from \"{}\" without a restart", self.auth));
+        }
         let mut kept = Vec::new();
         let mut next = next;
         keep(&mut kept, "profile", &self.profile, &mut next.profile);
@@ -241,31 +249,58 @@ impl Settings {
         keep(&mut kept, "port", &self.port, &mut next.port);
         keep(&mut kept, "admin", &self.admin, &mut next.admin);
         keep(&mut kept, "shutdown_timeout", &self.shutdown_timeout, &mut next.shutdown_timeout);
-        keep(&mut kept, "auth", &self.auth, &mut next.auth);
+        if self.rdb.max_connections != next.rdb.max_connections {
+            // Streams are a part of the connections.
+            keep(&mut kept, "limits.streams", &self.limits.streams, &mut next.limits.streams);
+        }
         keep(&mut kept, "rdb", &self.rdb, &mut next.rdb);
         keep(&mut kept, "databases", &self.databases, &mut next.databases);
         keep(&mut kept, "tables", &self.tables, &mut next.tables);
         if self.tls.is_on() != next.tls.is_on() {
             keep(&mut kept, "tls", &self.tls, &mut next.tls);
         }
-        (next, kept)
+        match rules::broken(&next, "") {
+            Some(broken) if Some(&broken) != rules::broken(self, "").as_ref() => {
+                let ((key, expected), kept) = (broken, kept.join(", "));
+                Err(format!("`{key}`: expected {expected}; without a restart these stay as they are: {kept}"))
+            }
+            _ => Ok((next, kept)),
+        }
     }
 
-    /// Returns true if clients' data crosses a network unencrypted, which is hardly intended.
-    pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
+    /// Checks that what these settings serve may be served at a place that they don't name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`] does for `address`.
+    pub(crate) fn may_serve_at(&self, place: &Place) -> Result<(), String> {
+        match self.is_anonymous() && !place.is_local() {
+            true => Err(format!(
+                "`auth` has to be \"database\" or \"token\", or `allow_anonymous = true` beside it, because \
+                 others can reach {place}"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns true if clients' data crosses a network unencrypted on its way to this place, which is hardly
+    /// intended.
+    pub(crate) fn is_open_to_eavesdroppers(&self, place: &Place) -> bool {
         self.profile != DEVELOPMENT
             && !self.tls.is_on()
-            && !self.address.is_local()
+            && !place.is_local()
             // A trusted proxy is taken to be the one that speaks TLS.
             && self.trusted_proxies.is_empty()
     }
 
     /// Returns whether the service is reachable from other machines and needs no credentials.
     fn is_exposed(&self) -> bool {
-        self.profile != DEVELOPMENT
-            && self.auth == Auth::None
-            && !self.allow_anonymous
-            && !self.address.is_local()
+        self.is_anonymous() && !self.address.is_local()
+    }
+
+    /// Returns whether no credentials are needed, though nobody has said that this is meant.
+    fn is_anonymous(&self) -> bool {
+        self.profile != DEVELOPMENT && self.auth == Auth::None && !self.allow_anonymous
     }
 
     fn level_for(debug: bool) -> LevelFilter {
@@ -284,5 +319,31 @@ fn keep<T: Clone + PartialEq>(kept: &mut Vec<&'static str>, key: &'static str, w
 impl Default for Settings {
     fn default() -> Self {
         Settings::built_in(DEVELOPMENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_takes_over_all_that_belongs_together_or_nothing() {
+        let now = Settings { auth: Auth::Token, ..Settings::built_in(PRODUCTION) };
+        let next = Settings { auth: Auth::Database, cors: Cors::Any, ..now.clone() };
+        assert!(now.followed_by(next).unwrap_err().contains("`auth`"));
+
+        // The address would stay one that others can reach.
+        let now = Settings { allow_anonymous: true, ..Settings::built_in(PRODUCTION) };
+        let next = Settings { address: Ipv4Addr::LOCALHOST.into(), allow_anonymous: false, ..now.clone() };
+        let refused = now.followed_by(next.clone()).unwrap_err();
+        assert!(refused.contains("`auth`") && refused.ends_with(": address"), "{refused}");
+        let (next, kept) = now.followed_by(Settings { allow_anonymous: true, ..next }).unwrap();
+        assert_eq!((next, kept), (now.clone(), vec!["address"]));
+
+        let (rdb, mut next) = (Rdb { max_connections: 1000, ..now.rdb.clone() }, now.clone());
+        (next.rdb, next.limits.streams, next.limits.page) = (rdb, 250, 7);
+        let (next, kept) = now.followed_by(next).unwrap();
+        assert_eq!(kept, ["limits.streams", "rdb"]);
+        assert_eq!((next.limits.streams, next.limits.page), (now.limits.streams, 7));
     }
 }

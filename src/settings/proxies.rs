@@ -10,6 +10,8 @@ use super::ParseError;
 
 /// The item that stands for clients of a Unix socket.
 const UNIX: &str = "unix";
+/// The bits before an address of IPv4 that is written as one of IPv6.
+const MAPPED: u8 = 96;
 const EXPECTED: ParseError =
     ParseError("addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\" for Unix sockets");
 
@@ -53,7 +55,7 @@ impl FromStr for Proxies {
         let mut proxies = Proxies::default();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(network) => proxies.networks.push(network),
+                Ok(network) => proxies.networks.push(canonical(network)),
                 Err(_) if item == UNIX => proxies.unix = true,
                 Err(_) => return Err(EXPECTED),
             }
@@ -62,10 +64,41 @@ impl FromStr for Proxies {
     }
 }
 
+/// Returns a network of IPv4 that is written as one of IPv6 as what it is, as addresses are looked at.
+fn canonical(network: IpNet) -> IpNet {
+    let length = network.prefix_len().checked_sub(MAPPED);
+    match (network.addr().to_canonical(), length) {
+        (address @ IpAddr::V4(_), Some(length)) if network.addr().is_ipv6() => {
+            IpNet::new(address, length).unwrap_or(network)
+        }
+        _ => network,
+    }
+}
+
 impl fmt::Display for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let networks = self.networks.iter().map(IpNet::to_string);
         let all: Vec<_> = networks.chain(self.unix.then(|| UNIX.to_owned())).collect();
         f.write_str(&all.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv4_may_be_written_as_one_of_ipv6() {
+        let proxies: Proxies = "::ffff:10.0.0.0/104, ::ffff:192.0.2.1, 2001:db8::/32".parse().unwrap();
+        for (address, is_one) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.0.0.1", false),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("2001:db8::1", true),
+        ] {
+            assert_eq!(proxies.has(address.parse().unwrap()), is_one, "{address}");
+        }
     }
 }

@@ -35,7 +35,8 @@ pub struct Token {
     pub keys_ca: String,
     /// The secret of tokens signed with HS256, HS384 or HS512, at least 32 bytes. Default: none.
     pub secret: Secret,
-    /// A file that holds the secret. A newline at its end is ignored. Default: none.
+    /// A file that holds the secret. A newline at its end is ignored. It is read at the start and when the
+    /// settings are reloaded. Default: none.
     pub secret_file: String,
     /// The issuer that a token's claim `iss` must name. Default: any.
     pub issuer: String,

@@ -104,6 +104,22 @@ fn sockets_and_readiness_are_as_systemd_has_them() {
     assert!(running.end().0.success());
 }
 
+/// The address of the settings is a local one.
+#[test]
+fn a_socket_that_others_can_reach_is_not_served_to_anybody() {
+    let home = TempDir::new().unwrap();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\""]);
+    command.arg(env!("CARGO_BIN_EXE_warp-reql")).current_dir(home.path()).env_clear();
+    command.envs([("APP_PROFILE", "production"), ("APP_ADDRESS", "unix:/tmp/none.sock")]);
+    command.env("RDB_HOST", nobody().to_string());
+    let listening: std::os::fd::OwnedFd = listener.into();
+    let ended = command.stdin(Stdio::from(listening)).output().unwrap();
+    let log = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && log.contains("others can reach 0.0.0.0:"), "{log}");
+}
+
 #[test]
 fn a_line_for_programs_has_a_field_for_each_thing() {
     let running = Running::start_as(

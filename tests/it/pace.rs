@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use warp::http::{Request, StatusCode, Version};
-use warp_reql::settings::{Limits, Settings};
+use warp_reql::settings::{Limits, Rdb, Settings};
 
 const DOCS: &str = "/tables/heroes/docs";
 /// The time for which a client may stall in these tests: soon over, but long enough for one that is merely
@@ -133,6 +133,31 @@ async fn a_client_has_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_slowly_keeps_no_connection() {
+    let api =
+        Api::at_home(|settings| Settings { rdb: Rdb { max_connections: 1, ..settings.rdb }, ..settings })
+            .await;
+    let serving = api.serve().await;
+    let mut client = TcpStream::connect(serving.addr).await.expect("the service is there");
+    // More than one batch.
+    let first = "{}\n".repeat(300);
+    let head = format!(
+        "POST {DOCS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{first}",
+        first.len() + 2
+    );
+    client.write_all(head.as_bytes()).await.expect("the service reads");
+    eventually("it has the connection", || api.database.stats().in_use == 1).await;
+    eventually("it has it no longer", || api.database.stats().in_use == 0).await;
+    assert_eq!(api.call("GET", &format!("{DOCS}?limit=1")).await.status(), 200);
+    client.write_all(b"{}").await.expect("the service reads on");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("the service answers");
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer:.200}");
+    assert_eq!(answer.matches("\"status\":201").count(), 301, "{answer:.200}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_do_not_come_are_given_up() {
     let api = limited(Limits { body_pause: SOON, ..Limits::default() }).await;
     let serving = api.serve().await;
@@ -204,6 +229,15 @@ async fn short_answers_count_while_http_2_leaves_them_unread() {
     // With HTTP/1, a connection has one answer at a time.
     assert_eq!(api.send("PUT", &path, &document).await.status(), 200);
     assert_eq!(api.call("GET", &path).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_tells_of_the_service_counts_too() {
+    let api = limited(Limits { answers: 128 << 10, answer: 128 << 10, ..Limits::default() }).await;
+    let ask = || Request::get("/openapi.json").version(Version::HTTP_2).body(Full::default());
+    let refused = api.ask(ask().expect("a request")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "it is longer than all that there is");
+    assert_eq!(api.call("GET", "/health/ready").await.status(), 200);
 }
 
 /// Bodies come as a browser sends them for a page that a form could be on.

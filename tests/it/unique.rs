@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use reql::r;
 use serde_json::{Value, json};
-use warp_reql::settings::{Auth, Settings, TableSpec};
+use warp_reql::settings::{Auth, Rdb, Settings, TableSpec};
 use warp_reql::{Conn, bootstrap};
 
 use crate::support::counted::Counted;
@@ -52,6 +52,22 @@ async fn one_of_many_at_once_gets_it() {
     assert_eq!(problem["errors"][0]["pointer"], "/email");
     let id = body(answers.iter().find(|answer| answer.status() == 201).unwrap())["id"].clone();
     assert!(!problem.to_string().contains(id.as_str().unwrap()), "whose it is stays untold");
+}
+
+/// With a single connection, nobody may wait for another one while having it.
+#[tokio::test]
+async fn a_write_that_needs_a_second_connection_waits_for_none_that_it_has() {
+    let api = api(|settings| Settings { rdb: Rdb { max_connections: 1, ..settings.rdb }, ..settings }).await;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+    let made = api.with("POST", DOCS, &headers, br#"{"id": 1, "email": "a@b.example"}"#).await;
+    assert_eq!(made.status(), 201, "{:?}", made.body());
+    let many = json!([{"id": 2, "email": "b@b.example"}, {"id": 3, "email": "a@b.example"}]);
+    assert_eq!(statuses(&api, &many).await, [201, 409]);
+    let changed = api.send("PATCH", &format!("{DOCS}?id=lt.3"), &json!({"email": null})).await;
+    assert_eq!((changed.status().as_u16(), &body(&changed)["replaced"]), (200, &json!(2)));
+    let moved = api.send("PATCH", &format!("{DOCS}/2"), &json!({"email": "c@b.example"})).await;
+    assert_eq!(moved.status(), 200, "{:?}", moved.body());
+    assert_eq!(claims(&api).await, Vec::<Value>::new(), "nothing is left");
 }
 
 #[tokio::test]

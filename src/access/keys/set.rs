@@ -3,8 +3,8 @@
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
-use serde_json::Value;
 
+use crate::json::Read;
 use crate::settings::SECRET_MIN;
 
 /// The most keys of a set.
@@ -97,7 +97,7 @@ impl KeySet {
 /// A JWK set. Each key is read separately, since keys of unknown types are no error.
 #[derive(Deserialize)]
 struct Jwks {
-    keys: Vec<Value>,
+    keys: Vec<Read>,
 }
 
 fn jwks(text: &str, from: From) -> Result<Vec<Key>, String> {
@@ -106,7 +106,7 @@ fn jwks(text: &str, from: From) -> Result<Vec<Key>, String> {
     if set.keys.len() > KEYS {
         return Err(too_many(set.keys.len()));
     }
-    let read = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+    let read = set.keys.into_iter().filter_map(|Read(key)| serde_json::from_value::<Jwk>(key).ok());
     Ok(read.filter_map(|jwk| of_jwk(&jwk, from)).collect())
 }
 
@@ -211,6 +211,7 @@ mod tests {
         let good = json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": POINT, "y": POINT});
         for other in [
             json!({"kty": "AKP", "pub": "x"}),
+            json!({"kty": "AKP", "pub": {"$serde_json::private::RawValue": "{"}}),
             json!({"kty": "oct", "k": "c2hvcnQ"}),
             json!({"kty": "EC", "crv": "secp256k1", "x": POINT, "y": POINT}),
             json!(1),

@@ -133,10 +133,10 @@ impl Rules<'_> {
         }
     }
 
-    /// Ends the claims of a write with this outcome.
-    pub(crate) async fn finish<T>(self, held: Held, outcome: &Result<T, Error>) {
+    /// Ends the claims of a write by this connection with this outcome.
+    pub(crate) async fn finish<T>(self, held: Held, outcome: &Result<T, Error>, conn: &mut Conn) {
         if let Some(unique) = self.unique {
-            unique.finish(held, outcome).await;
+            unique.finish(held, outcome, conn).await;
         }
     }
 
@@ -221,7 +221,7 @@ impl Target<'_> {
         let permission = self.permission(new);
         let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref(), permission).await?;
         let outcome = self.replace_unchanged(conn, text, new).await;
-        rules.finish(held, &outcome).await;
+        rules.finish(held, &outcome, conn).await;
         outcome
     }
 

@@ -55,7 +55,7 @@ async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) ->
     kept(post_any, context, body, conn, grant).await
 }
 
-async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
+async fn post_any(context: Context, body: Chunks, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let kind = context.body_among(&[JSON, NDJSON, CSV])?;
     let mut parameters = context.parameters()?;
     let form = match kind {
@@ -74,7 +74,7 @@ async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> R
     let limits = context.app().limits();
     let arrived = context.app().arriving(context.holder(&conn));
     let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived);
-    let (body, _) = body.into_whole().await?;
+    let (body, _) = conn.awaiting(body.into_whole()).await?;
     let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body)?;
     let (app, holder) = (context.app().clone(), context.holder(&conn));
     let run = async move |conn, plan| {
@@ -96,10 +96,10 @@ async fn create(
     let is_json = matches!(form, Form::Array);
     let arrived = context.app().arriving(context.holder(&conn));
     let mut documents = Documents::new(body, context.headers(), context.app().limits(), form, arrived);
-    if !is_json || documents.is_array().await? {
+    if !is_json || conn.awaiting(documents.is_array()).await? {
         return bulk::insert(table, documents, context, &mut conn, (grant, plan)).boxed().await;
     }
-    let (body, mut arrived) = documents.into_whole().await?;
+    let (body, mut arrived) = conn.awaiting(documents.into_whole()).await?;
     arrived.reach_tree(&body)?;
     context.hold(arrived);
     let document = body::document(&body)?;
@@ -139,7 +139,7 @@ async fn create_one(
     let known = plan.map(|plan| (plan, document));
     let is_own = |stored: &Value| known.as_ref().is_some_and(|(plan, new)| plan.wrote(new, had_id, stored));
     let written = insertion.one(conn, new, is_own).await;
-    rules.finish(held, &written).await;
+    rules.finish(held, &written, conn).await;
     let written = written?;
     // The permission to create a document doesn't include that to read it.
     let id = written.id(&key).or(id);

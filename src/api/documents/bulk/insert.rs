@@ -41,7 +41,7 @@ pub(crate) async fn insert(
     let mut key = None;
     let mut outcomes = Outcomes::default();
     loop {
-        let mut batch = documents.batch().await;
+        let mut batch = conn.awaiting(documents.batch()).await;
         if outcomes.count + batch.documents.len() > MOST {
             batch.documents.truncate(MOST - outcomes.count);
             batch.next =
@@ -50,7 +50,7 @@ pub(crate) async fn insert(
         if outcomes.count == 0
             && let Next::Fault(error) = batch.next
         {
-            documents.drain().await;
+            conn.awaiting(documents.drain()).await;
             return Err(error);
         }
         if !batch.documents.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) async fn insert(
             Next::End => break,
             Next::Fault(error) => {
                 outcomes.push(&Outcome::fault(&error, true))?;
-                documents.drain().await;
+                conn.awaiting(documents.drain()).await;
                 break;
             }
         }
@@ -190,7 +190,7 @@ impl Insert<'_> {
             }
         }
         let written = self.inserted(now, conn).await;
-        unique.finish(held, &written).await;
+        unique.finish(held, &written, conn).await;
         outcomes.extend(written?);
         for placed in later {
             outcomes.extend(self.claimed(placed, conn).await?);
@@ -237,7 +237,7 @@ impl Insert<'_> {
         let outcome = match self.rules.claim(conn, id.as_ref(), &named, None, permission).await {
             Ok(held) => {
                 let outcome = self.inserted(vec![placed], conn).await;
-                self.rules.finish(held, &outcome).await;
+                self.rules.finish(held, &outcome, conn).await;
                 outcome
             }
             Err(error) => Err(error),

@@ -118,6 +118,8 @@ impl Keyed {
         F: Future<Output = Result<Response, Error>> + Send + 'static,
     {
         may_write(&mut conn, &self.table).await?;
+        // The claim needs a connection, too.
+        conn.make_way();
         let records = Records::new(conn.database().clone());
         app.to_its_end(holder, async move { self.claimed(&records, |plan| run(conn, plan)).await })?.await
     }

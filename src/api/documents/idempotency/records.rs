@@ -95,6 +95,7 @@ impl Records {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
+                drop(conn);
                 // The claim may have been written although the query failed.
                 self.leave(&hold).await;
                 return Err(own(error));

@@ -33,6 +33,7 @@ impl Wanted<'_> {
         if let Some(explanation) = self.explained(&made, conn).await? {
             return Ok(explanation);
         }
+        conn.make_way();
         let mut made = conn.sibling().into_stream::<(Value, Box<RawValue>)>(made).await.map_err(undone)?;
         let mut ids = Vec::new();
         while let Some(row) = made.next().await {
@@ -40,6 +41,7 @@ impl Wanted<'_> {
             rules.check(&parsed(&new)?)?;
             ids.push(id);
         }
+        drop(made);
         if ids.len() > most {
             return Err(Error::about(Code::TooManyAffected, most));
         }

@@ -133,6 +133,7 @@ impl Unique {
             may_write(conn, &self.table).await?;
         }
         conn.check(permission).await.map_err(Error::or_of_write)?;
+        conn.make_way();
         let mut own = Conn::new(self.database.clone());
         let begun = Instant::now();
         loop {
@@ -142,7 +143,7 @@ impl Unique {
                 match self.check(&mut own, id, &wanted).await {
                     Ok(()) if since.elapsed() <= self.longest() => return Ok(held),
                     checked => {
-                        self.release(held).await;
+                        self.release(held, &mut own).await;
                         checked?;
                     }
                 }
@@ -157,12 +158,13 @@ impl Unique {
         }
     }
 
-    /// Deletes the claims of a write, unless it may still happen. Then they end by themselves.
-    pub(crate) async fn finish<T>(&self, held: Held, outcome: &Result<T, Error>) {
+    /// Deletes the claims of a write by this connection, unless it may still happen. Then they end by
+    /// themselves.
+    pub(crate) async fn finish<T>(&self, held: Held, outcome: &Result<T, Error>, conn: &mut Conn) {
         let unsent = [Code::ConnectionsExhausted, Code::ConnectTimeout, Code::DatabaseUnreachable];
         let has_ended = |error: &Error| error.status().is_client_error() || error.is(&unsent);
         if outcome.as_ref().err().is_none_or(has_ended) {
-            self.release(held).await;
+            self.release(held, conn).await;
         }
     }
 
@@ -242,7 +244,7 @@ impl Unique {
             }
             // Some claims may have been made although the query failed.
             other => {
-                self.release(held).await;
+                self.release(held, conn).await;
                 other.map(|_| None)
             }
         }
@@ -268,10 +270,12 @@ impl Unique {
         }
     }
 
-    async fn release(&self, held: Held) {
+    /// Deletes claims. `writer` is the connection that the request has.
+    async fn release(&self, held: Held, writer: &mut Conn) {
         if held.claims.is_empty() {
             return;
         }
+        writer.make_way();
         let mut conn = Conn::new(self.database.clone());
         let freed = |row: Term| {
             let is_mine = r.branch(args![row.eq(()), false, row.g("owner").eq(&held.owner)]);

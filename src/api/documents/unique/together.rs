@@ -51,11 +51,12 @@ impl Unique {
         let owner = hex(&fastrand::u128(..).to_be_bytes());
         let held = Held { owner, claims: wanted.iter().map(|(_, wanted)| wanted.claim.clone()).collect() };
         let ids: Vec<_> = documents.iter().map(|document| document.get(key).map(|id| (key, id))).collect();
+        conn.make_way();
         match self.decide(&ids, &wanted, &held.owner, &mut fates).await {
             Ok(()) => Ok((held, fates)),
             Err(error) => {
                 // Some claims may have been made.
-                self.release(held).await;
+                self.release(held, conn).await;
                 Err(error)
             }
         }
