@@ -9,6 +9,7 @@ mod related;
 mod source;
 
 use futures_util::TryFutureExt;
+use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::admission::{Admitted, Unproven};
@@ -81,14 +82,18 @@ pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Respons
 }
 
 /// Turns an error into an event for a client that reconnects. An `EventSource` never reconnects after a
-/// status other than 200, but an outage may end.
+/// status other than 200, but an outage may end, and so may its own old connection, which still counts.
 fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
-        Err(error) if error.status().is_server_error() && last_event(context).is_some() => {
+        Err(error) if may_pass(&error) && last_event(context).is_some() => {
             Ok(answer::failed(context, &error))
         }
         outcome => outcome,
     }
+}
+
+fn may_pass(error: &Error) -> bool {
+    error.status().is_server_error() || error.status() == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Returns the id of the last event that the client has seen, if it reconnects.
