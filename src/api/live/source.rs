@@ -1,7 +1,8 @@
 //! Live queries of the database, as the source of a hub.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -22,6 +23,8 @@ use crate::query::{self, Live};
 const OWN_BATCH: usize = 16 << 10;
 /// The most bytes of what the database says of an index.
 const STATUS: u64 = 1 << 20;
+/// The seed of passwords' fingerprints.
+static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A live query of a list or a document, with the account of a user.
 pub(super) struct Followed {
@@ -95,7 +98,8 @@ impl Followed {
         }
     }
 
-    /// Returns the key of the hub: the user, and the query, which includes the rules that apply.
+    /// Returns the key of the hub: the user, and the query, which includes the rules that apply. With another
+    /// password, it is another hub, which opens its connections with that one.
     ///
     /// # Errors
     ///
@@ -105,7 +109,8 @@ impl Followed {
         let query = json(self.rows.clone())?;
         let related =
             self.expansions.as_ref().map(|expansions| json(expansions.query(Vec::new()))).transpose()?;
-        let user = self.who.as_ref().map(Credentials::user);
+        let print = |who: &Credentials| (who.user().to_owned(), SEED.hash_one(who.password().expose()));
+        let user = self.who.as_ref().map(print);
         let kind = (self.placed, self.single);
         Ok(serde_json::json!([self.database.name(), user, kind, query, related]).to_string())
     }
