@@ -300,10 +300,12 @@ impl Context {
     /// Returns a future that is done when the token of the request expires; never, without a token.
     pub(crate) fn expired(&self) -> impl Future<Output = Error> + Send + Sync + use<> {
         let left = self.caller().and_then(Caller::expires).map(|end| end.duration_since(SystemTime::now()));
+        // The time runs from now on, whenever the client makes this be asked. A token that has expired since
+        // it was verified ends it at once.
+        let end = left.map(|left| sleep(left.unwrap_or_default()));
         async move {
-            match left {
-                // A token that has expired since it was verified ends this at once.
-                Some(left) => sleep(left.unwrap_or_default()).await,
+            match end {
+                Some(end) => end.await,
                 None => pending().await,
             }
             Error::expired_token()

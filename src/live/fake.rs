@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -32,7 +33,21 @@ pub(super) struct State {
     pub(super) forbidden: bool,
     /// Feeds don't say that they are ready.
     pub(super) slow: bool,
+    /// The time that the database takes for a heartbeat.
+    pub(super) busy: Duration,
+    /// The fate of a follower's own feed.
+    pub(super) joins: Joins,
     pub(super) opened: usize,
+    /// The number of times that a follower has asked for a feed of its own.
+    pub(super) asked: usize,
+}
+
+#[derive(Default, Clone, Copy)]
+pub(super) enum Joins {
+    #[default]
+    Open,
+    Hang,
+    Fail,
 }
 
 impl Table {
@@ -120,6 +135,11 @@ impl Table {
         self.state().feeds.iter().for_each(|(feed, _)| drop(feed.send(row.clone())));
     }
 
+    /// Has all feeds say that they are ready.
+    pub(super) fn is_ready(&self) {
+        self.send(&Ok(raw(&json!({"type": "state", "state": "ready"}))));
+    }
+
     /// Breaks all feeds.
     pub(super) fn breaks(&self) {
         for (feed, _) in self.state().feeds.drain(..) {
@@ -142,13 +162,20 @@ impl Source for Table {
     }
 
     fn join(&self) -> BoxFuture<'_, Result<Rows, Error>> {
-        async { self.feed(true) }.boxed()
+        let mut state = self.state();
+        state.asked += 1;
+        match state.joins {
+            Joins::Open => async { self.feed(true) }.boxed(),
+            Joins::Hang => std::future::pending().boxed(),
+            Joins::Fail => async { Err(Code::DatabaseUnavailable.into()) }.boxed(),
+        }
     }
 
     fn ask(&self) -> BoxFuture<'_, Result<(), Error>> {
         let state = self.state();
-        let (away, forbidden) = (state.away, state.forbidden);
+        let (away, forbidden, busy) = (state.away, state.forbidden, state.busy);
         async move {
+            tokio::time::sleep(busy).await;
             match (away, forbidden) {
                 (true, _) => Err(Code::DatabaseUnreachable.into()),
                 (_, true) => Err(Code::ForeignOrigin.into()),

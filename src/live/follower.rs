@@ -14,11 +14,12 @@ use warp::hyper::body::Bytes;
 
 use super::alive::{Alive, Stalled};
 use super::event::{Event, Id, initial};
-use super::hub::{Hub, lock};
+use super::hub::Hub;
+use super::joining::{Joining, lock};
 use super::place::{Beginning, End, Place, Portion};
 use super::presence::Presence;
 use super::row::{Kind, Row};
-use super::source::{Rows, Source};
+use super::source::Rows;
 use super::task::is_passing;
 use super::view::View;
 use crate::error::{Code, Error};
@@ -31,8 +32,10 @@ const STOPPED: &[u8] = b":The service stops.\n\n";
 const RENEWED: &[u8] = b":The settings have changed.\n\n";
 /// The memory for a known document, in bytes.
 const WEIGHT: usize = 32;
-/// The pause before a follower opens its own feed again after losing it.
+/// The pause before a follower joins again after failing to, which doubles each time.
 const AGAIN: Duration = Duration::from_millis(500);
+/// The most times that a follower joins again without being told all.
+const ROUNDS: u32 = 6;
 
 /// The options of a client.
 pub(crate) struct Wish {
@@ -67,8 +70,11 @@ pub(crate) trait Memory: Send {
 struct Follower {
     hub: Arc<Hub>,
     news: watch::Receiver<u64>,
+    ending: watch::Receiver<Option<End>>,
     wish: Wish,
     stage: Stage,
+    /// The number of times that it has failed to join since it last knew all.
+    rounds: u32,
     /// The parts to be sent next.
     out: VecDeque<Bytes>,
 }
@@ -91,6 +97,7 @@ enum Stage {
     Reads {
         rows: Rows,
         place: Place,
+        joining: Joining,
     },
     Follows(Place),
     Ended,
@@ -102,7 +109,7 @@ pub(super) fn events(
     presence: Arc<Presence>,
     wish: Wish,
 ) -> impl Stream<Item = Result<Bytes, Stalled>> + Send + Sync + 'static {
-    let news = hub.news();
+    let (news, ending) = (hub.news(), hub.ending());
     let stage = match &wish.last {
         None => Stage::Begins { anew: false },
         Some(last) => match Id::read(last).and_then(|id| hub.resume(id)) {
@@ -111,7 +118,7 @@ pub(super) fn events(
         },
     };
     let out = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
-    let follower = Follower { hub, news, wish, stage, out };
+    let follower = Follower { hub, news, ending, wish, stage, rounds: 0, out };
     let parts = stream::unfold(follower, |mut follower| async move {
         let part = follower.next().await?;
         Some((part, follower))
@@ -126,8 +133,8 @@ impl Follower {
                 return Some(part);
             }
             // Whoever always has something to read never waits.
-            if let Some(error) = over(&mut self.wish.end).now_or_never() {
-                self.fail(&error);
+            if let Some(end) = self.is_over() {
+                self.end(end);
                 continue;
             }
             match &mut self.stage {
@@ -143,47 +150,51 @@ impl Follower {
         }
     }
 
+    /// Returns the reason why the client may be told no more. While it follows, that of the hub comes after
+    /// its events, see [`Hub::portion`].
+    fn is_over(&mut self) -> Option<End> {
+        match self.stage {
+            Stage::Ended => None,
+            Stage::Follows(_) => expired(&mut self.wish.end).now_or_never().map(End::Failed),
+            _ => over(&mut self.wish.end, &mut self.ending).now_or_never(),
+        }
+    }
+
     async fn begin(&mut self, anew: bool) {
         // A client that reconnects has lost its documents with the `reset`, so it needs all of them.
         let wants_all = self.wish.initial || self.wish.last.is_some() || anew;
+        self.wish.known.clear();
         self.news.mark_unchanged();
-        let (view, place) = match self.hub.begin(wants_all) {
+        let (view, place, joining) = match self.hub.begin(wants_all) {
             Beginning::Wait => return self.wait().await,
             Beginning::End(end) => return self.end(end),
-            Beginning::Short(view, place) => (Some(view), place),
-            Beginning::Long(place) => (None, place),
+            Beginning::Short(view, place) => (Some(view), place, None),
+            Beginning::Long(place, joining) => (None, place, Some(joining)),
         };
-        let (view, rows) = match self.first(view).await {
-            Some(Ok(first)) => first,
-            Some(Err(error)) => return self.lost(error, anew, place).await,
-            // Its right to that has ended.
-            None => return self.hub.leaves(&place),
+        let first = tokio::select! {
+            biased;
+            end = over(&mut self.wish.end, &mut self.ending) => return self.end(end),
+            first = begun(&self.hub, view) => first,
+        };
+        let (view, rows) = match first {
+            Ok(first) => first,
+            Err(error) => {
+                drop(joining);
+                return self.lost(error, anew).await;
+            }
         };
         if anew {
-            self.hub.counts.reset();
+            self.hub.common.counts.reset();
             self.out.push_back(Event::named("reset", &json!({}), None).bytes());
         }
         let is_missing = view.as_ref().is_some_and(|view| view.is_empty());
         if is_missing && wants_all && self.hub.source.is_single() {
             self.out.push_back(initial(None, None, false).bytes());
         }
-        self.stage = match (view, rows) {
-            (_, Some(rows)) => Stage::Reads { rows, place },
-            (view, None) => Stage::Tells { view: view.unwrap_or_default(), at: 0, place },
+        self.stage = match (rows, joining) {
+            (Some(rows), Some(joining)) => Stage::Reads { rows, place, joining },
+            _ => Stage::Tells { view: view.unwrap_or_default(), at: 0, place },
         };
-    }
-
-    /// Returns the documents of a short list, or a feed of the follower's own; `None` if its right to that
-    /// ends before.
-    async fn first(&mut self, view: Option<Arc<View>>) -> Option<Result<First, Error>> {
-        tokio::select! {
-            biased;
-            error = over(&mut self.wish.end) => {
-                self.fail(&error);
-                None
-            }
-            first = begun(&*self.hub.source, view) => Some(first),
-        }
     }
 
     /// Sends the next document of a short list.
@@ -202,20 +213,19 @@ impl Follower {
 
     /// Sends the next row of the follower's own feed.
     async fn read(&mut self) {
-        let Stage::Reads { rows, place } = &mut self.stage else { return };
+        let Stage::Reads { rows, place, .. } = &mut self.stage else { return };
         let row = tokio::select! {
             biased;
-            error = over(&mut self.wish.end) => Err(error),
-            row = rows.next() => Ok(row),
+            end = over(&mut self.wish.end, &mut self.ending) => return self.end(end),
+            row = rows.next() => row,
         };
         let row = match row {
-            Ok(Some(Ok(row))) => row,
-            Ok(Some(Err(error))) => return self.lost_reading(error).await,
-            Ok(None) => {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => return self.lost(error, true).await,
+            None => {
                 let error = Error::from(Code::OutcomeUnknown).caused_by("a feed has ended");
-                return self.lost_reading(error).await;
+                return self.lost(error, true).await;
             }
-            Err(error) => return self.fail(&error),
         };
         match Row::read(row.get(), self.hub.source.shape()) {
             Ok(Row::Change(change)) => {
@@ -233,7 +243,7 @@ impl Follower {
             }
             Ok(Row::Ready) => self.ready(),
             // It isn't known which changes the feed has lost.
-            Ok(Row::Gap(_)) => self.turn(Stage::Begins { anew: true }),
+            Ok(Row::Gap(_)) => self.join_again(too_slow(), true).await,
             Ok(Row::Nothing) => {}
             Err(error) => self.fail(&error),
         }
@@ -250,18 +260,17 @@ impl Follower {
 
     /// Ends the initial phase, after all existing documents have been sent.
     fn ready(&mut self) {
-        let (Stage::Tells { place, .. } | Stage::Reads { place, .. }) =
-            std::mem::replace(&mut self.stage, Stage::Ended)
-        else {
-            return;
+        let (place, joining) = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Tells { place, .. } => (place, None),
+            Stage::Reads { place, joining, .. } => (place, Some(joining)),
+            _ => return,
         };
         // The known documents are dropped within a few seconds.
         self.wish.known.clear();
-        let joining = place.joining.as_ref().map(|(joining, _)| *joining);
-        if let Some(joining) = joining {
-            self.hub.joined(joining);
+        if let Some(joining) = &joining {
+            self.hub.joined(joining.number);
         }
-        let id = self.hub.id(place.next - 1, joining);
+        let id = self.hub.id(place.next - 1, joining.map(|joining| joining.number));
         self.send_own(Event::named("ready", &json!({}), Some(id)).bytes());
         self.stage = Stage::Follows(place);
     }
@@ -269,14 +278,19 @@ impl Follower {
     async fn follow(&mut self) {
         self.news.mark_unchanged();
         let Stage::Follows(place) = &mut self.stage else { return };
-        match self.hub.portion(place, &mut self.out) {
+        let portion = self.hub.portion(place, &mut self.out);
+        if place.joining.is_none() && matches!(portion, Portion::Events | Portion::Wait) {
+            self.rounds = 0;
+        }
+        match portion {
             Portion::Events => {}
             Portion::Gap(skipped) => {
-                self.hub.counts.gap();
+                self.hub.common.counts.gap();
                 let id = self.hub.id(place.next - 1, None);
                 self.out.push_back(Event::named("gap", &json!({ "skipped": skipped }), Some(id)).bytes());
             }
             Portion::Void => self.stage = Stage::Begins { anew: true },
+            Portion::Missed => self.join_again(too_slow(), true).await,
             Portion::End(end) => self.end(end),
             Portion::Wait => self.wait().await,
         }
@@ -286,7 +300,7 @@ impl Follower {
     async fn wait(&mut self) {
         let over = tokio::select! {
             biased;
-            error = over(&mut self.wish.end) => Some(error),
+            error = expired(&mut self.wish.end) => Some(error),
             // It fails only if the hub is gone, but this follower keeps it alive.
             _ = self.news.changed() => None,
         };
@@ -295,24 +309,28 @@ impl Follower {
         }
     }
 
-    async fn lost_reading(&mut self, error: Error) {
-        if let Stage::Reads { place, .. } = std::mem::replace(&mut self.stage, Stage::Ended) {
-            self.lost(error, true, place).await;
-        }
-    }
-
     /// Starts over after the follower's own feed was lost, as long as the hub retries as well.
-    async fn lost(&mut self, error: Error, anew: bool, place: Place) {
-        self.hub.leaves(&place);
+    async fn lost(&mut self, error: Error, anew: bool) {
         if !is_passing(&error) {
             return self.fail(&error);
         }
         log::debug!("A follower has lost its feed: {error}");
-        self.stage = Stage::Begins { anew };
-        tokio::select! {
-            () = sleep(AGAIN) => {}
-            () = self.wait() => {}
+        self.join_again(error, anew).await;
+    }
+
+    /// Starts over after a pause, unless it has failed too often for this reason.
+    async fn join_again(&mut self, error: Error, anew: bool) {
+        self.rounds += 1;
+        if self.rounds > ROUNDS {
+            return self.fail(&error);
         }
+        self.stage = Stage::Begins { anew };
+        let end = tokio::select! {
+            biased;
+            end = over(&mut self.wish.end, &mut self.ending) => end,
+            () = sleep(AGAIN * (1 << (self.rounds - 1))) => return,
+        };
+        self.end(end);
     }
 
     fn end(&mut self, end: End) {
@@ -328,35 +346,41 @@ impl Follower {
 
     fn fail(&mut self, error: &Error) {
         self.out.push_back((self.wish.failure)(error));
-        self.turn(Stage::Ended);
-    }
-
-    /// Goes on otherwise than by having been told all.
-    fn turn(&mut self, stage: Stage) {
-        if let Stage::Reads { place, .. } = std::mem::replace(&mut self.stage, stage) {
-            self.hub.leaves(&place);
-        }
+        self.stage = Stage::Ended;
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.turn(Stage::Ended);
-    }
+/// Returns the error of a client that can't be told all documents before too much has changed.
+fn too_slow() -> Error {
+    Error::new(Code::Contended, "The list changes faster than this client reads it.")
 }
 
-/// Does what [`Follower::first`] does.
-async fn begun(source: &dyn Source, view: Option<Arc<View>>) -> Result<First, Error> {
-    let Some(view) = view else { return Ok((None, Some(source.join().await?))) };
+/// Returns the documents of a short list, or a feed of the follower's own.
+async fn begun(hub: &Hub, view: Option<Arc<View>>) -> Result<First, Error> {
+    let Some(view) = view else {
+        // It is never closed.
+        let _permit = hub.common.joins.acquire().await;
+        return Ok((None, Some(hub.source.join().await?)));
+    };
     // What belongs to the documents may have changed since the hub was told of them.
-    match source.related(view.keys()) {
+    match hub.source.related(view.keys()) {
         Some(related) => Ok((Some(Arc::new(view.expanded(&related.await?)?)), None)),
         None => Ok((Some(view), None)),
     }
 }
 
+/// Waits until a client may be told no more: its right ends, or its hub.
+async fn over(right: &mut Option<BoxFuture<'static, Error>>, hub: &mut watch::Receiver<Option<End>>) -> End {
+    tokio::select! {
+        biased;
+        error = expired(right) => End::Failed(error),
+        // It fails only if the hub is gone, but its follower keeps it alive.
+        end = hub.wait_for(Option::is_some) => end.ok().and_then(|end| end.clone()).unwrap_or(End::Lonely),
+    }
+}
+
 /// Waits for the end of a client's right, if that is known, and else without end.
-async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
+async fn expired(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
     let Some(future) = end else { return pending().await };
     let error = future.await;
     // It must not be asked again.

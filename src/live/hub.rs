@@ -3,20 +3,20 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use warp::hyper::body::Bytes;
 
 use super::bounds::Bounds;
 use super::counts::Counts;
 use super::event::{Event, Id};
+use super::joining::{Joining, Joinings, lock};
 use super::log::{Log, Total, Trace};
 use super::place::{Beginning, End, Place, Portion};
 use super::presence::{Held, Presence};
 use super::print::Printer;
 use super::row::{Change, Side};
 use super::source::Source;
-use super::splice::Splice;
 use super::view::View;
 use crate::error::{Code, Error};
 
@@ -24,14 +24,25 @@ use crate::error::{Code, Error};
 /// plus the rest of the last event.
 const PORTION: usize = 64 << 10;
 
+/// The parts that all hubs share.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) total: Total,
+    pub(super) counts: Arc<Counts>,
+    /// The permits to open a follower's own feed. After an outage, all followers of long lists want one.
+    pub(super) joins: Arc<Semaphore>,
+}
+
 /// A live query with at least one follower.
 pub(crate) struct Hub {
     pub(super) run: u64,
     pub(super) source: Box<dyn Source>,
     pub(super) bounds: Bounds,
-    pub(super) counts: Arc<Counts>,
+    pub(super) common: Common,
     printer: Printer,
     state: Mutex<State>,
+    /// The end, once there is one. It is set under the lock of the state.
+    end: watch::Sender<Option<End>>,
     /// A counter of changes to the state, for followers to wait for.
     news: watch::Sender<u64>,
 }
@@ -42,14 +53,9 @@ struct State {
     live: bool,
     /// The reason why the list isn't followed now, during an outage.
     away: Option<Error>,
-    end: Option<End>,
     /// The documents of a short list.
     view: Option<Arc<View>>,
-    /// The joining followers, with the time at which their feeds have become `ready`.
-    joining: HashMap<u64, (Arc<Mutex<Splice>>, Option<Instant>)>,
-    /// The joined followers whose decisions are still needed if their client reconnects.
-    joined: HashMap<u64, Arc<Mutex<Splice>>>,
-    last_joining: u64,
+    joinings: Joinings,
     /// The number of the last invalid event. A follower at or before it has to start over.
     void: u64,
     followers: HashMap<u64, Weak<Presence>>,
@@ -58,16 +64,13 @@ struct State {
 }
 
 impl Hub {
-    pub(super) fn new(source: Box<dyn Source>, bounds: Bounds, total: Total, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(source: Box<dyn Source>, bounds: Bounds, common: Common) -> Self {
         let state = State {
-            log: Log::new(bounds.keep, total),
+            log: Log::new(bounds.keep, common.total.clone()),
             live: false,
             away: None,
-            end: None,
             view: None,
-            joining: HashMap::new(),
-            joined: HashMap::new(),
-            last_joining: 0,
+            joinings: Joinings::default(),
             void: 0,
             followers: HashMap::new(),
             last_follower: 0,
@@ -77,9 +80,10 @@ impl Hub {
             run: fastrand::u64(..),
             source,
             bounds,
-            counts,
+            common,
             printer: Printer::default(),
             state: Mutex::new(state),
+            end: watch::Sender::new(None),
             news: watch::Sender::new(0),
         }
     }
@@ -97,6 +101,15 @@ impl Hub {
         self.news.subscribe()
     }
 
+    /// Returns a receiver of the end.
+    pub(super) fn ending(&self) -> watch::Receiver<Option<End>> {
+        self.end.subscribe()
+    }
+
+    fn ended(&self) -> Option<End> {
+        self.end.borrow().clone()
+    }
+
     fn tell(&self) {
         self.news.send_modify(|count| *count += 1);
     }
@@ -104,7 +117,7 @@ impl Hub {
     /// Adds a follower, which keeps `held` as long as it is served. Returns `None` if the hub has ended.
     pub(super) fn enter(self: &Arc<Self>, held: &mut Option<Held>) -> Option<Arc<Presence>> {
         let mut state = self.state();
-        if state.end.is_some() {
+        if self.ended().is_some() {
             return None;
         }
         state.last_follower += 1;
@@ -125,8 +138,9 @@ impl Hub {
     /// as well if the service stops, since the stream itself tells that.
     pub(super) fn is_live(&self) -> Option<Result<(), Error>> {
         let state = self.state();
-        match (&state.end, &state.away) {
-            (Some(End::Failed(error)), _) | (None, Some(error)) => Some(Err(error.clone())),
+        match (self.ended(), &state.away) {
+            (Some(End::Failed(error)), _) => Some(Err(error)),
+            (None, Some(error)) => Some(Err(error.clone())),
             (Some(_), _) => Some(Ok(())),
             (None, None) => state.live.then_some(Ok(())),
         }
@@ -138,10 +152,10 @@ impl Hub {
     }
 
     /// Starts a follower that knows no documents. With `initial`, it wants the existing ones.
-    pub(super) fn begin(&self, initial: bool) -> Beginning {
+    pub(super) fn begin(self: &Arc<Self>, initial: bool) -> Beginning {
         let mut state = self.state();
-        if let Some(end) = &state.end {
-            return Beginning::End(end.clone());
+        if let Some(end) = self.ended() {
+            return Beginning::End(end);
         }
         if !state.live || state.away.is_some() {
             return Beginning::Wait;
@@ -152,30 +166,22 @@ impl Hub {
             (_, false) => Beginning::Short(Arc::default(), here),
             (Some(view), true) => Beginning::Short(Arc::clone(view), here),
             (None, true) => {
-                state.last_joining += 1;
-                let joining = state.last_joining;
-                let splice = Arc::new(Mutex::new(Splice::new(last)));
-                state.joining.insert(joining, (Arc::clone(&splice), None));
-                Beginning::Long(Place { joining: Some((joining, splice)), ..here })
+                let (number, splice) = state.joinings.begin(last);
+                let hub = Arc::clone(self);
+                let joining = Joining::new(number, move || hub.leaves(number));
+                Beginning::Long(Place { joining: Some((number, splice)), ..here }, joining)
             }
         }
     }
 
     /// Notes that the feed of a joining follower has become `ready`.
     pub(super) fn joined(&self, joining: u64) {
-        if let Some((splice, ready)) = self.state().joining.get_mut(&joining) {
-            lock(splice).ready();
-            *ready = Some(Instant::now());
-        }
+        self.state().joinings.ready(joining);
     }
 
-    /// Notes that a follower has given up joining.
-    pub(super) fn leaves(&self, place: &Place) {
-        let Some((joining, _)) = &place.joining else { return };
-        let mut state = self.state();
-        if state.joining.get(joining).is_some_and(|(_, ready)| ready.is_none()) {
-            state.joining.remove(joining);
-        }
+    /// Notes that a follower doesn't join any more.
+    fn leaves(&self, joining: u64) {
+        self.state().joinings.leave(joining);
     }
 
     /// Returns the place after an event that a client has seen; `None` if the next event is no longer stored.
@@ -184,27 +190,24 @@ impl Hub {
         // A client may send any number.
         let next = id.number.saturating_add(1);
         let is_known = id.run == self.run && id.number <= state.log.last();
-        if !is_known || next < state.log.first() || next <= state.void || state.end.is_some() {
+        if !is_known || next < state.log.first() || next <= state.void || self.ended().is_some() {
             return None;
         }
-        let joining = match id.joining {
-            None => None,
-            Some(joining) => {
-                let deciding = state.joining.get(&joining).map(|(splice, _)| splice);
-                let splice = deciding.or_else(|| state.joined.get(&joining)).cloned();
-                splice.map(|splice| (joining, splice))
-            }
-        };
-        if joining.as_ref().is_some_and(|(_, splice)| lock(splice).is_broken()) {
+        let joining = id.joining.and_then(|number| Some((number, state.joinings.find(number)?)));
+        if joining.as_ref().is_some_and(|(_, splice)| !lock(splice).has_told(id.number)) {
             return None;
         }
-        self.counts.replayed(state.log.last() - id.number);
+        self.common.counts.replayed(state.log.last() - id.number);
         Some(Place { next, joining })
     }
 
     /// Adds the next events for a follower to `out`, and moves its place after them.
     pub(super) fn portion(&self, place: &mut Place, out: &mut VecDeque<Bytes>) -> Portion {
         let state = self.state();
+        let end = self.ended();
+        if let Some(end) = end.as_ref().filter(|end| end.is_at_once()) {
+            return Portion::End(end.clone());
+        }
         if place.next <= state.void {
             return Portion::Void;
         }
@@ -213,7 +216,10 @@ impl Hub {
         if place.next < first {
             let lost = first - place.next;
             place.next = first;
-            return if splice.is_some() { Portion::Void } else { Portion::Gap(lost) };
+            // Later places in an order build on those that were missed, and a page has no event's number.
+            let joins = splice.is_some_and(|(_, splice)| splice.is_broken() || !splice.is_over(first));
+            let needs_all = joins || self.source.is_short();
+            return if needs_all { Portion::Missed } else { Portion::Gap(lost) };
         }
         let mut length = 0;
         while let Some(entry) = state.log.get(place.next).filter(|_| length < PORTION) {
@@ -238,14 +244,14 @@ impl Hub {
         drop(splice);
         if broken {
             out.clear();
-            return Portion::Void;
+            return Portion::Missed;
         }
         if over {
             place.joining = None;
         }
-        match &state.end {
+        match end {
             _ if length > 0 => Portion::Events,
-            Some(end) => Portion::End(end.clone()),
+            Some(end) => Portion::End(end),
             None => Portion::Wait,
         }
     }
@@ -255,7 +261,7 @@ impl Hub {
         let mut state = self.state();
         let id = self.id(state.log.last() + 1, None);
         state.log.push(Event::named("gap", &serde_json::json!({ "skipped": skipped }), Some(id)), None);
-        self.counts.event();
+        self.common.counts.event();
         drop(state);
         self.tell();
     }
@@ -284,10 +290,10 @@ impl Hub {
     }
 
     fn push_to(&self, state: &mut State, change: &Change<'_>) {
-        let trace = (!state.joining.is_empty()).then(|| self.trace(change)).flatten();
+        let trace = (!state.joinings.is_empty()).then(|| self.trace(change)).flatten();
         let id = self.id(state.log.last() + 1, None);
         state.log.push(Event::of(change, self.source.is_placed(), Some(id)), trace);
-        self.counts.event();
+        self.common.counts.event();
     }
 
     /// Returns the fingerprints of a change.
@@ -311,11 +317,7 @@ impl Hub {
                 // An additional event, so that followers at the end of the log are before it and see it.
                 state.log.push(Event::named("reset", &(), None), None);
                 state.log.clear();
-                state.joining.retain(|_, (splice, _)| {
-                    lock(splice).give_up();
-                    false
-                });
-                state.joined.clear();
+                state.joinings.clear();
             }
             _ => {}
         }
@@ -330,25 +332,8 @@ impl Hub {
     /// read.
     pub(super) fn settle(&self, asked: Instant) {
         let mut state = self.state();
-        let State { log, joining, joined, .. } = &mut *state;
-        let settle = self.bounds.settle;
-        let first = log.first();
-        joined.retain(|_, splice| !lock(splice).is_over(first));
-        let is_due = |ready: &Option<Instant>| ready.is_some_and(|ready| ready + settle <= asked);
-        let due: Vec<u64> =
-            joining.iter().filter(|(_, (_, ready))| is_due(ready)).map(|(joining, _)| *joining).collect();
-        let mut is_news = false;
-        for number in due {
-            let Some((splice, _)) = joining.remove(&number) else { continue };
-            let mut decided = lock(&splice);
-            decided.settle_at(log);
-            is_news |= decided.is_broken();
-            let matters = !decided.is_over(first);
-            drop(decided);
-            if matters {
-                joined.insert(number, splice);
-            }
-        }
+        let State { log, joinings, .. } = &mut *state;
+        let is_news = joinings.settle(log, self.bounds.settle, asked);
         drop(state);
         if is_news {
             self.tell();
@@ -359,13 +344,14 @@ impl Hub {
     /// long. Returns whether it has ended.
     pub(super) fn tidy(&self) -> bool {
         let mut state = self.state();
-        state.log.forget_old();
+        let needed = state.joinings.first_needed();
+        state.log.forget_old(needed);
         let stall = self.bounds.stall;
         let stalled: Vec<_> = state.followers.values().filter_map(Weak::upgrade).collect();
         if state.lonely_since.is_some_and(|since| since.elapsed() >= self.bounds.linger) {
-            state.end.get_or_insert(End::Lonely);
+            self.set_end(&state, End::Lonely);
         }
-        let ended = state.end.is_some();
+        let ended = self.ended().is_some();
         drop(state);
         // Outside of the lock, since dropping a follower takes it.
         stalled
@@ -377,13 +363,29 @@ impl Hub {
 
     /// Ends the hub for all followers.
     pub(super) fn end(&self, end: End) {
-        self.state().end.get_or_insert(end);
+        let state = self.state();
+        self.set_end(&state, end);
+        drop(state);
         self.tell();
+    }
+
+    /// Sets the end, unless there is one.
+    fn set_end(&self, _locked: &State, end: End) {
+        self.end.send_if_modified(|now| {
+            let is_first = now.is_none();
+            now.get_or_insert(end);
+            is_first
+        });
     }
 
     /// Returns the number of followers.
     pub(super) fn followers(&self) -> u64 {
         self.state().followers.len() as u64
+    }
+
+    #[cfg(test)]
+    pub(super) fn joinings(&self) -> usize {
+        self.state().joinings.len()
     }
 
     fn left(&self, number: u64) {
@@ -392,8 +394,4 @@ impl Hub {
             state.lonely_since = Some(Instant::now());
         }
     }
-}
-
-pub(super) fn lock(splice: &Mutex<Splice>) -> MutexGuard<'_, Splice> {
-    splice.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::Stream;
+use tokio::sync::Semaphore;
 use warp::hyper::body::Bytes;
 
 use super::alive::Stalled;
 use super::bounds::Bounds;
 use super::counts::{Counts, Figures};
 use super::follower::{Wish, events};
-use super::hub::Hub;
+use super::hub::{Common, Hub};
 use super::log::Total;
 use super::place::End;
 use super::presence::{Held, Presence};
@@ -20,12 +21,14 @@ use super::task;
 use crate::error::Error;
 use crate::shares::Share;
 
+/// The most followers that open feeds of their own at the same time.
+const JOINS: usize = 32;
+
 /// All hubs.
 pub(crate) struct Hubs {
     bounds: Mutex<Bounds>,
     all: Mutex<All>,
-    total: Total,
-    counts: Arc<Counts>,
+    common: Common,
 }
 
 #[derive(Default)]
@@ -42,12 +45,9 @@ pub(crate) struct Arrival {
 
 impl Hubs {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Hubs {
-            bounds: Mutex::new(bounds),
-            all: Mutex::default(),
-            total: Total::default(),
-            counts: Arc::default(),
-        }
+        let joins = Arc::new(Semaphore::new(JOINS));
+        let common = Common { total: Total::default(), counts: Arc::<Counts>::default(), joins };
+        Hubs { bounds: Mutex::new(bounds), all: Mutex::default(), common }
     }
 
     /// Sets the limits of new hubs.
@@ -81,7 +81,7 @@ impl Hubs {
         }
         let share = share()?;
         let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let hub = Arc::new(Hub::new(source(), bounds, self.total.clone(), Arc::clone(&self.counts)));
+        let hub = Arc::new(Hub::new(source(), bounds, self.common.clone()));
         let presence = hub.enter(&mut held).ok_or_else(|| Error::internal("a new hub has ended"))?;
         if all.stopped {
             hub.end(End::Stopped);
@@ -116,11 +116,17 @@ impl Hubs {
         hubs.into_iter().for_each(|hub| hub.end(End::Renewed));
     }
 
+    #[cfg(test)]
+    pub(super) fn joinings(&self) -> usize {
+        self.all().hubs.values().map(|hub| hub.joinings()).sum()
+    }
+
     /// Returns the values of counters and gauges.
     pub(crate) fn figures(&self) -> Figures {
         let all = self.all();
         let followers = all.hubs.values().map(|hub| hub.followers()).sum();
-        self.counts.figures(all.hubs.len() as u64, followers, self.total.bytes())
+        let Common { total, counts, .. } = &self.common;
+        counts.figures(all.hubs.len() as u64, followers, total.bytes())
     }
 }
 

@@ -101,9 +101,11 @@ impl Log {
             || (self.bytes > FLOOR && self.total.bytes() > self.keep.bytes)
     }
 
-    /// Drops events that are too old.
-    pub(crate) fn forget_old(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.since.elapsed() > self.keep.time) {
+    /// Drops events that are too old, but none from `needed` on.
+    pub(crate) fn forget_old(&mut self, needed: Option<u64>) {
+        while self.entries.front().is_some_and(|entry| entry.since.elapsed() > self.keep.time)
+            && needed.is_none_or(|needed| self.first < needed)
+        {
             self.drop_first();
         }
     }
@@ -155,7 +157,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(50)).await;
         log.push(event(1), None);
         tokio::time::advance(Duration::from_secs(20)).await;
-        log.forget_old();
+        log.forget_old(Some(5));
+        assert_eq!((log.first(), log.last()), (5, 6));
+        log.forget_old(None);
         assert_eq!((log.first(), log.last()), (6, 6));
         log.clear();
         assert_eq!((log.first(), log.last(), log.total.bytes()), (7, 6, 0));

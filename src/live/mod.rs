@@ -20,6 +20,7 @@ mod event;
 mod follower;
 mod hub;
 mod hubs;
+mod joining;
 mod log;
 mod place;
 mod presence;
@@ -32,6 +33,8 @@ mod view;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod joining_tests;
 #[cfg(test)]
 mod tests;
 

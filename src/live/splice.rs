@@ -148,6 +148,21 @@ impl Splice {
         self.stage == Stage::Broken
     }
 
+    /// Returns the number of the first event without a decision.
+    pub(crate) fn next(&self) -> u64 {
+        self.decided + 1
+    }
+
+    /// Returns whether a client may resume after the event with this number: it can have been told of that.
+    /// An id is only what a client says, and decisions must be made about all events in their order.
+    pub(crate) fn has_told(&self, number: u64) -> bool {
+        match self.stage {
+            Stage::Reads | Stage::Broken => false,
+            Stage::Decides => number <= self.decided,
+            Stage::Settled => true,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.stage, Stage::Settled | Stage::Broken)
@@ -155,7 +170,12 @@ impl Splice {
 
     /// Returns whether its decisions aren't needed for events from this number on.
     pub(crate) fn is_over(&self, number: u64) -> bool {
-        self.stage == Stage::Settled && self.skipped.last().is_none_or(|last| *last < number)
+        match self.stage {
+            Stage::Settled => self.skipped.last().is_none_or(|last| *last < number),
+            // No client has an id of one of these events, so none can resume.
+            Stage::Broken => self.decided + 1 < number,
+            Stage::Reads | Stage::Decides => false,
+        }
     }
 }
 
@@ -246,6 +266,19 @@ mod tests {
         log.clear();
         late.settle_at(&log);
         assert!(late.is_broken(), "what it had to decide about is gone");
+        assert!(!late.is_over(1) && late.is_over(2), "it matters as long as its clients may come back");
+    }
+
+    #[test]
+    fn only_what_it_has_told_can_be_resumed_after() {
+        let mut splice = Splice::new(7);
+        assert!(!splice.has_told(7), "it has told nothing yet");
+        splice.ready();
+        assert!(splice.has_told(7) && !splice.has_told(8));
+        splice.passes(8, None);
+        assert!(splice.has_told(8) && !splice.has_told(9));
+        splice.give_up();
+        assert!(splice.has_told(9));
     }
 
     /// Tests random chains of few documents and states, which the follower joins at random points.

@@ -20,6 +20,10 @@ use crate::error::{Code, Error};
 const TIDY: Duration = Duration::from_secs(1);
 /// The longest time between two heartbeats to the database.
 const ASK: Duration = Duration::from_secs(5);
+/// The part of the timeout of the database that an answer to a heartbeat may take. The rest is enough to open
+/// the feed again, and to notify the followers. A database that is only busy mustn't have to tell all of them
+/// all documents.
+const ANSWERED: f64 = 0.6;
 /// The first and the longest pause between two attempts to reconnect.
 const RETRY: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
@@ -138,7 +142,8 @@ impl Hub {
                     }
                     if asked.elapsed() >= every && answer.is_none() {
                         asked = Instant::now();
-                        answer = Some(self.ask(every));
+                        let until = *alive + self.bounds.patience.mul_f64(ANSWERED);
+                        answer = Some(self.ask(until.duration_since(asked).max(every)));
                     }
                 }
                 answered = done(&mut answer) => {

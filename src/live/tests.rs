@@ -13,8 +13,8 @@ use super::fake::{Client, Service, Table, raw};
 use super::*;
 use crate::error::{Code, Error};
 
-const KEEP: Keep = Keep { events: 100, bytes: 1 << 20, time: Duration::from_secs(300) };
-const BOUNDS: Bounds = Bounds {
+pub(super) const KEEP: Keep = Keep { events: 100, bytes: 1 << 20, time: Duration::from_secs(300) };
+pub(super) const BOUNDS: Bounds = Bounds {
     keep: KEEP,
     bytes: 1 << 20,
     patience: Duration::from_secs(6),
@@ -23,7 +23,7 @@ const BOUNDS: Bounds = Bounds {
     stall: Duration::from_secs(60),
 };
 
-const READY: &str = "ready {}";
+pub(super) const READY: &str = "ready {}";
 
 #[tokio::test(start_paused = true)]
 async fn followers_share_a_feed_and_its_events() {
@@ -84,20 +84,30 @@ async fn whoever_returns_goes_on_where_it_was() {
     }
 }
 
+/// A client that falls behind is told of a gap, or of everything where later events build on those it missed.
 #[tokio::test(start_paused = true)]
-async fn who_falls_behind_is_told_of_a_gap() {
-    let (table, service) = (Table::short(), Service::new(BOUNDS));
-    let (mut client, mut other) = (service.client(&table, None), service.client(&table, None));
-    client.read().await;
-    for n in 1..=130 {
-        table.put(1, n);
-        other.read().await;
+async fn who_falls_behind_is_told_of_a_gap_or_of_everything() {
+    for table in [Table::new(), Table::short()] {
+        let service = Service::new(BOUNDS);
+        let (mut client, mut other) = (service.client(&table, None), service.client(&table, None));
+        client.read().await;
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(client.read().await.taken(), [READY]);
+        for n in 1..=130 {
+            table.put(1, n);
+            other.read().await;
+        }
+        assert_eq!(other.seen.len(), 131, "who reads misses nothing");
+        client.known.insert(1, 30);
+        client.read().await;
+        if table.is_placed() {
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(client.read().await.taken(), ["reset", "initial 1 130", READY]);
+        } else {
+            assert_eq!((client.seen[0].as_str(), client.seen.len()), ("gap {\"skipped\":30}", 101));
+        }
+        assert_eq!(client.known, table.state().documents);
     }
-    assert_eq!(other.seen.len(), 131, "who reads misses nothing");
-    client.known.insert(1, 30);
-    client.read().await;
-    assert_eq!((client.seen[1].as_str(), client.seen.len()), ("gap {\"skipped\":30}", 102));
-    assert_eq!(client.known, table.state().documents);
 }
 
 #[tokio::test(start_paused = true)]

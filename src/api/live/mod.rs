@@ -9,6 +9,7 @@ mod related;
 mod source;
 
 use futures_util::TryFutureExt;
+use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::admission::{Admitted, Unproven};
@@ -17,13 +18,12 @@ use super::openapi::operation::text_of;
 use super::openapi::parameters::{self, header, page};
 use crate::access::Grant;
 use crate::api::expand::expansions;
-use crate::catalog::Index;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::negotiate::EVENT_STREAM;
-use crate::query::{Bounds, Expansion, Live, Parameters, Path};
+use crate::query::{Bounds, Expansion, Live, Parameters};
 use crate::settings::Settings;
 use source::Followed;
 
@@ -82,14 +82,18 @@ pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Respons
 }
 
 /// Turns an error into an event for a client that reconnects. An `EventSource` never reconnects after a
-/// status other than 200, but an outage may end.
+/// status other than 200, but an outage may end, and so may its own old connection, which still counts.
 fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
-        Err(error) if error.status().is_server_error() && last_event(context).is_some() => {
+        Err(error) if may_pass(&error) && last_event(context).is_some() => {
             Ok(answer::failed(context, &error))
         }
         outcome => outcome,
     }
+}
+
+fn may_pass(error: &Error) -> bool {
+    error.status().is_server_error() || error.status() == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Returns the id of the last event that the client has seen, if it reconnects.
@@ -110,12 +114,11 @@ fn parameters_of(context: &Context) -> Result<Parameters, Error> {
 
 async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
     let table = context.table()?;
-    let (live, primary_key) = live_query((context, &mut conn), (&table, grant), Live::parse).await?;
-    let index = match live.indexed_fields() {
-        Some(fields) => Some(index_over(fields, &table, (context, &mut conn)).await?),
-        None => None,
-    };
-    let list = Followed::list(context, &conn, (&table, primary_key), (&live, index.as_deref()));
+    let (mut live, primary_key) = live_query((context, &mut conn), (&table, grant), Live::parse).await?;
+    if live.needs_index() {
+        go_through_its_index(&mut live, &table, (context, &mut conn)).await?;
+    }
+    let list = Followed::list(context, &conn, (&table, primary_key), &live);
     follow(context, conn, live.initial(), list).await
 }
 
@@ -165,21 +168,27 @@ async fn follow(context: &Context, conn: Conn, initial: bool, source: Followed) 
     Ok(answer::events(arrival.events(answer::wish(context, holder, initial))))
 }
 
-/// Returns the name of an index whose order is that of these fields.
-async fn index_over(
-    fields: &[Path],
+/// Has a live query go through the index that it needs.
+async fn go_through_its_index(
+    live: &mut Live,
     table: &str,
     (context, conn): (&Context, &mut Conn),
-) -> Result<String, Error> {
-    let known = context.app().catalog().indexes(conn, table).await?;
-    if let Some(index) = known.plain.iter().find(|index| index.fields == fields) {
-        return Ok(index.name.clone());
+) -> Result<(), Error> {
+    let catalog = context.app().catalog();
+    if live.go_through(&catalog.indexes(conn, table).await?.plain)? {
+        return Ok(());
     }
     // The index may have just been created.
-    let indexes = Index::fetch_all(table, conn).await?;
-    let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
-    let found = indexes.into_iter().find(over).map(|index| index.name);
-    found.ok_or_else(|| {
-        Error::bad_parameter("order", "a live query's order needs an index over just these fields")
+    catalog.forget_indexes(table);
+    let known = catalog.indexes(conn, table).await?;
+    if live.go_through(&known.plain)? {
+        return Ok(());
+    }
+    Err(match live.named() {
+        None => Error::bad_parameter("order", "a live query's order needs an index over just these fields"),
+        Some(name) if known.has(name) => {
+            Error::bad_parameter("index", "a live query goes through an index over plain fields")
+        }
+        Some(_) => Code::NoSuchIndex.into(),
     })
 }

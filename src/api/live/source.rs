@@ -1,7 +1,8 @@
 //! Live queries of the database, as the source of a hub.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -10,15 +11,20 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::related::Expansions;
+use crate::catalog::{Index, Status};
 use crate::conn::Conn;
 use crate::database::{Beside, Credentials, Database};
 use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::live::{Related, Rows, Shape, Source};
-use crate::query::Live;
+use crate::query::{self, Live};
 
 /// The largest batch of a follower's own feed, in bytes: a client that doesn't read holds one.
 const OWN_BATCH: usize = 16 << 10;
+/// The most bytes of what the database says of an index.
+const STATUS: u64 = 1 << 20;
+/// The seed of passwords' fingerprints.
+static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A live query of a list or a document, with the account of a user.
 pub(super) struct Followed {
@@ -29,6 +35,8 @@ pub(super) struct Followed {
     rows: Term,
     /// A cheap query that needs the permission to read the table.
     question: Term,
+    /// The index that it goes through, with the query for its status.
+    index: Option<(query::Index, Term)>,
     shape: Shape,
     placed: bool,
     single: bool,
@@ -43,14 +51,14 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    /// Returns a list as a source. `index` is over the fields of its order.
+    /// Returns a list as a source.
     pub(super) fn list(
         context: &Context,
         conn: &Conn,
         (table, primary_key): (&str, String),
-        (live, index): (&Live, Option<&str>),
+        live: &Live,
     ) -> Self {
-        let rows = live.rows(&r.table(table), index);
+        let rows = live.rows(&r.table(table));
         Followed::of(context, conn, (table, primary_key), (live, rows))
     }
 
@@ -72,11 +80,14 @@ impl Followed {
         (live, rows): (&Live, Term),
     ) -> Self {
         let limits = context.app().limits();
+        let status = |index: &query::Index| r.table(table).index_status(&index.name);
+        let index = live.index().map(|index| (index.clone(), status(index)));
         Followed {
             database: conn.database().clone(),
             who: conn.credentials().cloned(),
             rows,
             question: r.table(table).get("").eq(()),
+            index,
             shape: if live.is_whole() { Shape::Documents(primary_key) } else { Shape::Keyed },
             placed: live.is_placed(),
             single: false,
@@ -87,7 +98,8 @@ impl Followed {
         }
     }
 
-    /// Returns the key of the hub: the user, and the query, which includes the rules that apply.
+    /// Returns the key of the hub: the user, and the query, which includes the rules that apply. With another
+    /// password, it is another hub, which opens its connections with that one.
     ///
     /// # Errors
     ///
@@ -97,7 +109,8 @@ impl Followed {
         let query = json(self.rows.clone())?;
         let related =
             self.expansions.as_ref().map(|expansions| json(expansions.query(Vec::new()))).transpose()?;
-        let user = self.who.as_ref().map(Credentials::user);
+        let print = |who: &Credentials| (who.user().to_owned(), SEED.hash_one(who.password().expose()));
+        let user = self.who.as_ref().map(print);
         let kind = (self.placed, self.single);
         Ok(serde_json::json!([self.database.name(), user, kind, query, related]).to_string())
     }
@@ -122,6 +135,16 @@ impl Followed {
             None => feed.boxed(),
         };
         Ok((rows, beside))
+    }
+
+    /// Fails if the index that it goes through was dropped or replaced. A feed of the database says nothing
+    /// then, or much later.
+    async fn check_index(&self, beside: &Beside) -> Result<(), Error> {
+        let Some((index, status)) = &self.index else { return Ok(()) };
+        let found: Vec<Status> = beside.all(status.clone(), STATUS).await?;
+        let is_same = |status| Index::from(status).plain().is_some_and(|fields| fields == index.fields);
+        let is_there = found.into_iter().next().is_some_and(is_same);
+        if is_there { Ok(()) } else { Err(Code::NoSuchIndex.into()) }
     }
 
     fn beside(&self) -> Option<Beside> {
@@ -173,10 +196,9 @@ impl Source for Followed {
 
     fn ask(&self) -> BoxFuture<'_, Result<(), Error>> {
         let asked = async {
-            match self.beside() {
-                Some(beside) => beside.run(self.question.clone()).await,
-                None => Ok(()),
-            }
+            let Some(beside) = self.beside() else { return Ok(()) };
+            beside.run(self.question.clone()).await?;
+            self.check_index(&beside).await
         };
         asked.boxed()
     }

@@ -1,6 +1,6 @@
 //! Live queries: lists that a changefeed can follow, and the query for the changefeed.
 
-use reql::{Args, Term, obj};
+use reql::{Args, Term, obj, r};
 use serde_json::Value;
 
 use super::{Bounds, Expansion, Fields, Listing, expand, size};
@@ -9,7 +9,7 @@ use crate::query::document::is_document;
 use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;
-use crate::query::plan::{Index, Kind, Plan, Wanted, by_index};
+use crate::query::plan::{Index, Kind, Plan, Wanted, by_index, primary};
 
 /// Parameters of lists that can't be combined with a live query.
 const OF_PAGES: [&str; 5] = ["offset", "cursor", "group", "agg", "distinct"];
@@ -22,6 +22,10 @@ pub(crate) struct Live {
     initial: bool,
     /// The order whose first documents are followed; `None` to follow all that match the filter.
     order: Option<IndexOrder>,
+    /// The index that it goes through, see [`Live::go_through`]; `None` for the primary key.
+    index: Option<Index>,
+    /// The part of the index that the request names which has all documents of the list.
+    part: Option<Plan>,
 }
 
 /// The order of an index, ascending or descending.
@@ -50,14 +54,8 @@ impl Live {
         if limited && listing.index.is_some() {
             return Err(bad("index", "a live query with `limit` goes through the index of its order"));
         }
-        if listing.index.is_some() && listing.named().is_none() {
-            return Err(bad(
-                "index",
-                "it needs a condition on the field of the same name: eq, in, lt, lte, gt or gte",
-            ));
-        }
         let order = limited.then(|| IndexOrder::of(&listing.order, bounds.primary_key)).transpose()?;
-        Ok(Live { listing, initial, order })
+        Ok(Live { listing, initial, order, index: None, part: None })
     }
 
     /// Parses the live query of a single document.
@@ -70,7 +68,7 @@ impl Live {
         parameters.finish()?;
         let all = Listing::parse(Parameters::from(Vec::new()), bounds)?;
         let listing = Listing { fields, ..all }.expanding(expansions)?;
-        Ok(Live { listing, initial, order: None })
+        Ok(Live { listing, initial, order: None, index: None, part: None })
     }
 
     /// Returns a query that fails if the filter is invalid for the database, see [`Listing::check`].
@@ -83,10 +81,53 @@ impl Live {
         self.initial
     }
 
-    /// Returns the fields of the index that is needed; `None` if none is.
-    pub(crate) fn indexed_fields(&self) -> Option<&[Path]> {
-        let fields = self.order.as_ref().map(|order| &order.fields[..]);
-        fields.filter(|fields| !fields.is_empty())
+    /// Returns whether it goes through an index other than the primary key.
+    pub(crate) fn needs_index(&self) -> bool {
+        match &self.order {
+            Some(order) => !order.fields.is_empty(),
+            None => self.listing.index.is_some(),
+        }
+    }
+
+    /// Returns the name of the index that the request names.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.listing.index()
+    }
+
+    /// Has it go through the index that it needs, one of these. Returns `false` if it isn't there.
+    ///
+    /// # Errors
+    ///
+    /// If the index that the request names can't be used for the list.
+    pub(crate) fn go_through(&mut self, indexes: &[Index]) -> Result<bool, Error> {
+        if let Some(order) = &self.order {
+            // Other kinds have several entries for a document.
+            let fits = |index: &&Index| index.kind == Kind::Plain && index.fields == order.fields;
+            self.index = indexes.iter().find(fits).cloned();
+            return Ok(self.index.is_some());
+        }
+        let Some(name) = &self.listing.index else { return Ok(true) };
+        let unsorted = Order::unsorted();
+        let wanted = Wanted { order: &unsorted, ..self.listing.wanted() };
+        let primary = primary(wanted);
+        let Some(index) = indexes.iter().chain([&primary]).find(|index| index.name == *name) else {
+            return Ok(false);
+        };
+        let part = Plan::through(index, wanted).filter(|_| index.kind == Kind::Plain);
+        self.part = Some(part.ok_or_else(|| {
+            bad(
+                "index",
+                "a live query goes through an index with one entry for each document, whose fields it has \
+                 conditions on: eq, in, lt, lte, gt or gte",
+            )
+        })?);
+        self.index = (index.name != primary.name).then(|| index.clone());
+        Ok(true)
+    }
+
+    /// Returns the index that it goes through, if that isn't the primary key.
+    pub(crate) fn index(&self) -> Option<&Index> {
+        self.index.as_ref()
     }
 
     /// Returns whether it follows the first documents of an order, so that each has a place.
@@ -100,17 +141,16 @@ impl Live {
         self.listing.tells_all()
     }
 
-    /// Returns the term to follow. `index` is the index over [`Live::indexed_fields`], if there are any.
-    pub(crate) fn rows(&self, table: &Term, index: Option<&str>) -> Term {
+    /// Returns the term to follow.
+    pub(crate) fn rows(&self, table: &Term) -> Term {
         let listing = &self.listing;
-        let rows = match &self.order {
-            None => match listing.named() {
-                Some(plan) => plan.found(table),
-                None => table.clone(),
+        let rows = match (&self.order, &self.part) {
+            (Some(order), _) => match &self.index {
+                Some(index) => order.through(index, table),
+                None => table.order_by(by_index(&listing.primary_key, order.falling)).into(),
             },
-            Some(order) => {
-                table.order_by(by_index(index.unwrap_or(&listing.primary_key), order.falling)).into()
-            }
+            (None, Some(part)) => part.found(table),
+            (None, None) => table.clone(),
         };
         // Rows written later are filtered as well: one that isn't a document must not end the feed.
         let rows = match listing.looks_into_rows() {
@@ -141,7 +181,7 @@ impl Live {
     /// Returns the term to follow for the document with this id alone.
     pub(crate) fn row(&self, table: &Term, id: Value) -> Term {
         match self.listing.looks_into_rows() {
-            true => self.rows(&table.get_all(id).into(), None),
+            true => self.rows(&table.get_all(id).into()),
             // The database has less work with the feed of one document.
             false => table.get(id),
         }
@@ -161,17 +201,6 @@ impl Live {
             let beside = expand::beside(&listing.expansions, &row);
             obj! { "k": row.g(listing.primary_key.as_str()), "b": beside }
         })
-    }
-}
-
-impl Listing {
-    /// Returns a plan for the index that the request names. A live query assumes that the index is over the
-    /// field of its own name.
-    fn named(&self) -> Option<Plan> {
-        let name = self.index.as_ref()?;
-        let fields = vec![Path::parse(name, "index").ok()?];
-        let index = Index { name: name.clone(), fields, kind: Kind::Plain };
-        Plan::through(&index, Wanted { order: &Order::unsorted(), ..self.wanted() })
     }
 }
 
@@ -196,6 +225,24 @@ impl IndexOrder {
         let fields = order.keys().iter().map(|key| key.field.clone());
         let fields = fields.take_while(|field| !field.is(primary_key)).collect();
         Ok(IndexOrder { fields, falling: order.falls() })
+    }
+
+    /// Returns the documents in this order, through an index over its fields. Those without a sortable value
+    /// in each of them are left out: most have no entry, and arrays would come before all others.
+    fn through(&self, index: &Index, table: &Term) -> Term {
+        let (low, high) = match &self.fields[..] {
+            [_] => (r.expr(false), r.maxval()),
+            _ => (r.expr([false]), r.expr([r.maxval()])),
+        };
+        // Booleans are the lowest of sortable values.
+        let rows: Term = table.between(low, high).index(&index.name).into();
+        let rows: Term = rows.order_by(by_index(&index.name, self.falling)).into();
+        let further = self.fields.get(1..).unwrap_or_default();
+        let are_sortable = |row: Term| {
+            let each = further.iter().map(|field| field.sortable_or_null(&row).ne(()));
+            each.reduce(|all, one| all & one).unwrap_or_else(|| r.expr(true))
+        };
+        if further.is_empty() { rows } else { rows.filter(are_sortable).into() }
     }
 }
 
@@ -224,6 +271,54 @@ mod tests {
         assert_eq!(parse("limit=3&order=a.b,c").unwrap().order, order(&["a.b", "c"], false));
         assert_eq!(parse("limit=3&order=a,id").unwrap().order, order(&["a"], false));
         assert_eq!(parse("limit=3&order=a.desc,b.desc").unwrap().order, order(&["a", "b"], true));
+    }
+
+    fn index(name: &str, fields: &[&str], kind: Kind) -> Index {
+        let fields = fields.iter().map(|field| Path::parse(field, "index").unwrap()).collect();
+        Index { name: name.to_owned(), fields, kind }
+    }
+
+    #[test]
+    fn it_goes_through_plain_indexes_as_they_are_defined() {
+        let indexes = [
+            index("age", &["age", "id"], Kind::Plain),
+            index("n", &["m"], Kind::Plain),
+            index("a", &["tags"], Kind::Multi),
+            index("b", &["tags"], Kind::Plain),
+            index("c", &["x"], Kind::Multi),
+            index("d", &["a", "b"], Kind::Plain),
+        ];
+        let query = |query: &str| {
+            let mut live = parse(query)?;
+            let is_there = live.go_through(&indexes)?;
+            let rows = live.rows(&r.table("t")).to_string();
+            let rows = rows.split(".filter").next().unwrap_or_default();
+            Ok::<_, Error>(is_there.then(|| rows.strip_prefix("r.table(\"t\")").unwrap().to_owned()))
+        };
+        for (asked, expected) in [
+            (
+                "index=age&age=gte.18",
+                Some(".between([18], [r.maxval], {index: \"age\", rightBound: \"closed\"})"),
+            ),
+            ("index=id&id=eq.1", Some(".getAll(1, {index: \"id\"})")),
+            (
+                "order=tags.desc&limit=1",
+                Some(".between(false, r.maxval, {index: \"b\"}).orderBy({index: r.desc(\"b\")})"),
+            ),
+            (
+                "order=a,b&limit=1",
+                Some(".between([false], [r.maxval], {index: \"d\"}).orderBy({index: \"d\"})"),
+            ),
+            ("order=id&limit=1", None),
+            ("order=x&limit=1", None),
+            ("index=e&e=eq.1", None),
+        ] {
+            assert_eq!(query(asked).unwrap().as_deref(), expected, "{asked}");
+        }
+        assert!(!parse("order=id&limit=1").unwrap().needs_index());
+        for wrong in ["index=n&n=gte.18", "index=c&x=contains.1", "index=age", "index=d&b=eq.1"] {
+            assert_eq!(query(wrong).unwrap_err().parameter(), Some("index"), "{wrong}");
+        }
     }
 
     #[test]

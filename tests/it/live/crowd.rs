@@ -176,3 +176,16 @@ async fn those_that_come_and_go_leave_nothing() {
     assert_eq!((stats.in_use, stats.shared), (0, 1), "hubs linger, on one connection: {stats:?}");
     assert_eq!(live.figure("warp_reql_live_queries").await, 5);
 }
+
+/// An `EventSource` that comes back while its old connection still counts has to be kept from giving up.
+#[tokio::test]
+async fn whoever_comes_back_to_its_own_share_may_come_back_again() {
+    let live = Live::with(Limits { feeds: 2, client_share: 50, ..Limits::default() }).await;
+    let _old = live.events(DOCS).await;
+    let refused = Events::open(live.addr, DOCS).await;
+    assert_eq!((refused.status, &refused.problem().await["code"]), (429, &json!("share-used-up")));
+    let mut refused = Events::open_with(live.addr, DOCS, &[("Last-Event-ID", "1")]).await;
+    assert_eq!((refused.status, refused.any().await.unwrap().retry), (200, Some(2000)));
+    assert_eq!(refused.next().await.unwrap().data["code"], "share-used-up");
+    assert_eq!(refused.any().await, None);
+}

@@ -4,6 +4,7 @@ mod changes;
 mod consistency;
 mod crowd;
 mod ends;
+mod indexes;
 mod related;
 mod tickets;
 

@@ -1,6 +1,7 @@
 //! The beginning of an order, as far as it is known: the entries of a window, and a few spare ones behind it.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::ordered::{Entry, Ordered};
 use crate::feed::extent::Place;
@@ -128,7 +129,8 @@ impl Known {
     }
 
     /// Returns moves that make one window of another: the entries whose values differ, then those that leave
-    /// and those that come. Their offsets are still to be counted.
+    /// and those that come. The same document is a move of its own, as clients that go by its key expect. The
+    /// offsets are still to be counted.
     pub(super) fn moves_to(&self, after: &Known) -> Vec<Move> {
         let placed = |entry: Option<&Entry>| entry.map(|entry| (entry.clone(), 0));
         let (mut moves, mut left, mut came) = (Vec::new(), Vec::new(), Vec::new());
@@ -146,9 +148,20 @@ impl Known {
                 }
             }
         }
-        let (mut left, mut came) = (left.into_iter().chain(olds), came.into_iter().chain(news));
+        let mut came: Vec<_> = came.into_iter().chain(news).map(Some).collect();
+        let at: HashMap<_, _> =
+            came.iter().flatten().enumerate().map(|(at, entry)| (own(&entry.place), at)).collect();
+        let mut gone = Vec::new();
+        for old in left.into_iter().chain(olds) {
+            let again = at.get(own(&old.place)).and_then(|at| came.get_mut(*at)).and_then(Option::take);
+            match again {
+                Some(new) => moves.push(Move { old: placed(Some(old)), new: placed(Some(new)) }),
+                None => gone.push(old),
+            }
+        }
+        let (mut gone, mut came) = (gone.into_iter(), came.into_iter().flatten());
         loop {
-            match (left.next(), came.next()) {
+            match (gone.next(), came.next()) {
                 (None, None) => return moves,
                 (old, new) => moves.push(Move { old: placed(old), new: placed(new) }),
             }
@@ -168,6 +181,11 @@ impl Known {
     }
 }
 
+/// Returns the part of a place that a document keeps when its value in the index changes.
+fn own(place: &Place) -> &[u8] {
+    place.bytes.get(place.value_length..).filter(|own| !own.is_empty()).unwrap_or(&place.bytes)
+}
+
 /// Counts the offsets of moves anew, as they follow each other from this window on.
 pub(super) fn count(mut window: Ordered, moves: &mut [Move]) {
     for Move { old, new } in moves {
@@ -179,5 +197,29 @@ pub(super) fn count(mut window: Ordered, moves: &mut [Move]) {
         if let Some((entry, offset)) = new {
             *offset = window.insert(entry.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datum::Datum;
+
+    fn known(entries: &[(u8, u8)]) -> Known {
+        let entry = |(value, key): &(u8, u8)| {
+            let place = Place { bytes: vec![*value, *key], value_length: 1 };
+            Entry { place, value: Datum::from(u64::from(*key)) }
+        };
+        Known::new(Direction::Forward, 2, entries.iter().map(entry).collect(), None)
+    }
+
+    #[test]
+    fn a_document_that_stays_is_a_move_of_its_own() {
+        let (before, after) = (known(&[(1, 10), (2, 20)]), known(&[(0, 20), (3, 30)]));
+        let mut moves = before.moves_to(&after);
+        count(before.shown(), &mut moves);
+        let side = |placed: &Option<Placed>| placed.as_ref().map(|(entry, at)| (entry.place.bytes[1], *at));
+        let moves: Vec<_> = moves.iter().map(|Move { old, new }| (side(old), side(new))).collect();
+        assert_eq!(moves, [(Some((20, 1)), Some((20, 0))), (Some((10, 1)), Some((30, 1)))]);
     }
 }
