@@ -5,6 +5,9 @@ use super::TermType;
 use super::commands::{Command, Functions, On};
 use super::{Fault, Node, Result, Span};
 
+/// The options that take functions, also those that are made of `r.row`.
+const FUNCTIONS: [&str; 3] = ["interleave", "emit", "final_emit"];
+
 /// A call that has been read.
 pub(super) struct Call {
     pub(super) command: &'static Command,
@@ -20,7 +23,7 @@ pub(super) struct Call {
 impl Call {
     /// Makes its term. `number` gives the parameter of a function that is made of `r.row`.
     pub(super) fn into_term(mut self, mut number: impl FnMut() -> u32) -> Result {
-        let options = self.options()?;
+        let mut options = self.options()?;
         self.check_count()?;
         let of_value = self.receiver.is_some() || self.command.on == On::Both;
         let mut args = Vec::from_iter(self.receiver);
@@ -34,10 +37,12 @@ impl Call {
                 Functions::Nth(index) => at == first + usize::from(index),
                 Functions::Last => at == last,
             };
-            if is_due && arg.has_row() && !arg.is(&[TermType::Asc, TermType::Desc]) {
-                let row = std::mem::replace(arg, Node::plain(arg.span, super::node::Kind::Null));
-                *arg = Node::function(row.span, &[number()], row)?;
+            if is_due {
+                make_function(arg, &mut number)?;
             }
+        }
+        for (_, value) in options.iter_mut().filter(|(name, _)| FUNCTIONS.contains(name)) {
+            make_function(value, &mut number)?;
         }
         if self.command.term == TermType::Funcall {
             // On the wire the function comes first.
@@ -104,6 +109,15 @@ impl Call {
         let message = format!("`{}` takes {expected} {noun}, not {count}", self.command.name);
         Err(Fault::new(self.name.to(self.span), message))
     }
+}
+
+/// Makes a function of an expression of `r.row`.
+fn make_function(value: &mut Node, number: impl FnOnce() -> u32) -> Result<()> {
+    if value.has_row() && !value.is(&[TermType::Asc, TermType::Desc]) {
+        let row = std::mem::replace(value, Node::plain(value.span, super::node::Kind::Null));
+        *value = Node::function(row.span, &[number()], row)?;
+    }
+    Ok(())
 }
 
 /// Returns the wire's spelling of an option.
