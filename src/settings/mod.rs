@@ -140,10 +140,10 @@ pub struct Settings {
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
     #[serde(with = "units::text")]
     pub cors: Cors,
-    /// The hosts that requests may name where no credentials are needed: `"any"`, `"local"` (IP addresses, names without
-    /// a dot), or names to allow beside the local ones, such as `"api.example.net"`. This protects against
-    /// pages whose host name was made to resolve to this machine (DNS rebinding). Development: `"local"`;
-    /// otherwise `"any"`.
+    /// The hosts that requests may name where no credentials are needed: `"any"`, `"local"` (IP addresses,
+    /// names without a dot), or names to allow beside the local ones, such as `"api.example.net"`. This
+    /// protects against pages whose host name was made to resolve to this machine (DNS rebinding).
+    /// Development: `"local"`; otherwise `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
     /// `true` serves the explorer, a page to view and change data, at `GET /`. Development: `true`;
