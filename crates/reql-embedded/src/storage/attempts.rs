@@ -27,6 +27,9 @@ pub enum Started {
     Submitted(oneshot::Receiver<Results>),
 }
 
+/// Values with their places among the mutations of a write.
+type Placed<T> = Vec<(usize, T)>;
+
 /// Does what [`Table::write`](super::Table::write) says.
 pub(super) fn write(
     core: &Arc<Core>,
@@ -63,7 +66,7 @@ pub(super) fn write(
 }
 
 /// Separates the outcomes, each with its place, from the mutations that were given back.
-fn sorted(tried: impl Iterator<Item = (usize, Tried)>) -> (Vec<(usize, Settled)>, Vec<(usize, Mutation)>) {
+fn sorted(tried: impl Iterator<Item = (usize, Tried)>) -> (Placed<Settled>, Placed<Mutation>) {
     let (mut outcomes, mut given_back) = (Vec::with_capacity(tried.size_hint().0), Vec::new());
     for (place, tried) in tried {
         match tried {
