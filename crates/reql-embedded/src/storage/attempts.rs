@@ -1,7 +1,7 @@
 //! The attempts of a write: its mutations are handed to the writer. For those that it gives back, the
 //! documents are reserved, so that they can be evaluated anew in the caller's thread and handed to it again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::catalog::{Durability, TableEntry};
 use super::core::Core;
 use super::file;
+use super::reserved::WriteId;
 use super::snapshot::Snapshot;
 use super::write::{Attempt, Mutation, Outcomes, Results, Settled, Tried, WriteJob};
 use crate::budget::fuel;
@@ -39,30 +40,44 @@ pub(super) fn write(
 ) -> Results {
     let write = core.reservations.write_id();
     let tried = attempted(core, entry, mutations, durability, &Attempt::of(write))?;
-    let (mut outcomes, mut given_back) = sorted(tried.into_iter().enumerate());
-    if given_back.is_empty() {
-        return Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect());
+    let (mut outcomes, given_back) = sorted(tried.into_iter().enumerate());
+    if !given_back.is_empty() {
+        outcomes.extend(again(core, entry, write, given_back, durability)?);
+        outcomes.sort_unstable_by_key(|(place, _)| *place);
     }
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+/// Reserves the documents of mutations that were given back, and does these as it gets the documents. The
+/// outcomes are in any order.
+fn again(
+    core: &Arc<Core>,
+    entry: &Arc<TableEntry>,
+    write: WriteId,
+    mut given_back: Placed<Mutation>,
+    durability: Durability,
+) -> Result<Placed<Settled>> {
+    let mut outcomes = Vec::with_capacity(given_back.len());
     let keys = given_back.iter().map(|(_, mutation)| mutation.key.clone()).collect();
     let mut reserved = core.reservations.reserve(write, entry.id, keys);
     while let Some((_, mutation)) = given_back.first() {
-        let own = reserved.wait(|| mutation.check_interrupt())?;
+        let mut own = reserved.wait(|| mutation.check_interrupt())?;
         let (now, later): (Vec<_>, Vec<_>) =
             given_back.into_iter().partition(|(_, mutation)| own.contains(&mutation.key));
         let (places, mutations): (Vec<_>, Vec<_>) = now.into_iter().unzip();
         let tried = attempted(core, entry, mutations, durability, &Attempt::of(write))?;
         let (done, again) = sorted(places.into_iter().zip(tried));
         // Some may be wanted back by an index that came up meanwhile, or by who wrote before the reservation.
-        let open: HashSet<_> = again.iter().map(|(_, mutation)| &mutation.key).collect();
-        reserved.release(&own.iter().filter(|key| !open.contains(key)).cloned().collect());
-        drop(open);
+        for (_, mutation) in &again {
+            own.remove(&mutation.key);
+        }
+        reserved.release(&own);
         outcomes.extend(done);
         given_back = later;
         given_back.extend(again);
         given_back.sort_unstable_by_key(|(place, _)| *place);
     }
-    outcomes.sort_unstable_by_key(|(place, _)| *place);
-    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    Ok(outcomes)
 }
 
 /// Separates the outcomes, each with its place, from the mutations that were given back.

@@ -350,7 +350,7 @@ impl Identity {
 
 /// Makes the system read the file from the disk again. After a failed flush it may take pages that never got
 /// there for written, show them, and never write them again (`fsync(2)`; PostgreSQL stops for that reason).
-/// What is built on them would be lost with the power, however durable it is said to be.
+/// Durable writes that are built on them would be lost with the power.
 #[cfg(target_os = "linux")]
 fn forget_pages(path: &Path) {
     use rustix::fs::{Advice, fadvise};

@@ -1,7 +1,7 @@
 //! Writing documents: a mutation is evaluated against a snapshot in the caller's thread; the writer thread
 //! applies the result if the document is still the same, and evaluates once more on the current one if not.
-//! That must not take long, since all other writes wait for it: if it does, the mutation is given back to the
-//! caller, who [tries again](super::attempts).
+//! All other writes wait for it meanwhile. A mutation that takes long there is given back to the caller, who
+//! [tries again](super::attempts).
 
 use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
