@@ -76,9 +76,8 @@ impl Unproven {
             context.within_rate(context.caller().and_then(Caller::subject))?;
             return Ok((conn, None));
         };
-        app.guesses().check(client, &who)?;
         // Whose password was right lately is counted before it costs a connection.
-        let is_known = app.guesses().knows(client, &who);
+        let is_known = app.guesses().check(client, &who)?;
         if is_known {
             context.within_rate(Some(who.user()))?;
         }

@@ -70,14 +70,14 @@ impl Guesses {
         self.burst.store(burst, Ordering::Relaxed);
     }
 
-    /// Checks that a client's password may be tried.
+    /// Checks that a client's password may be tried. Returns whether it was right within the last hour.
     ///
     /// # Errors
     ///
     /// [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many have been wrong.
-    pub(crate) fn check(&self, client: Option<Client>, who: &Credentials) -> Result<(), Error> {
-        if self.knows(client, who) {
-            return Ok(());
+    pub(crate) fn check(&self, client: Option<Client>, who: &Credentials) -> Result<bool, Error> {
+        if self.was_right_lately(client, who) {
+            return Ok(true);
         }
         let (known, now) = (self.known(), Instant::now());
         let waits = self.debtors(client, who).map(|(debtor, rate)| match known.debts.get(&debtor) {
@@ -86,12 +86,11 @@ impl Guesses {
         });
         match waits.into_iter().max() {
             Some(wait) if !wait.is_zero() => Err(Error::too_many_guesses(wait)),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
-    /// Returns whether a client's password was right within the last hour.
-    pub(crate) fn knows(&self, client: Option<Client>, who: &Credentials) -> bool {
+    fn was_right_lately(&self, client: Option<Client>, who: &Credentials) -> bool {
         let right_at = self.known().right.get(&self.digest(client, who)).copied();
         right_at.is_some_and(|at| at.elapsed() < RIGHT_FOR)
     }

@@ -31,7 +31,7 @@ pub(super) struct Table {
 
 impl Place {
     /// Returns if the table is this one, or one of this database.
-    pub(super) fn holds(&self, table: &Table) -> bool {
+    fn holds(&self, table: &Table) -> bool {
         self.db == table.db && self.table.as_ref().is_none_or(|name| *name == table.name)
     }
 }
@@ -59,8 +59,12 @@ pub(super) fn chosen(tables: Vec<Table>, places: &[Place]) -> Result<Vec<Table>,
     if let Some(place) = places.iter().find(|place| !tables.iter().any(|table| place.holds(table))) {
         return Err(Failure::Usage(format!("there is nothing under the name `{place}`")));
     }
-    let is_chosen = |table: &Table| places.is_empty() || places.iter().any(|place| place.holds(table));
-    Ok(tables.into_iter().filter(is_chosen).collect())
+    Ok(tables.into_iter().filter(|table| is_chosen(table, places)).collect())
+}
+
+/// Returns true if one of the places holds the table, or if there are no places.
+pub(super) fn is_chosen(table: &Table, places: &[Place]) -> bool {
+    places.is_empty() || places.iter().any(|place| place.holds(table))
 }
 
 impl FromStr for Place {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::Failure;
 use super::archive::{Info, directory_of};
 use super::bounded::Bounded;
-use super::name::{Place, Table, chosen};
+use super::name::{Place, Table, chosen, is_chosen};
 
 /// The longest description of a table, in bytes.
 const INFO_MAX: u64 = 1 << 20;
@@ -96,7 +96,7 @@ impl<'a> Tables<'a> {
             let other = other.to_string_lossy();
             return Err(damaged(format!("it has the tables of two dumps, `{other}` and another")));
         }
-        let is_wanted = self.places.is_empty() || self.places.iter().any(|place| place.holds(&table));
+        let is_wanted = is_chosen(&table, self.places);
         if self.found.len() >= TABLES_MAX {
             return Err(damaged(format!("it has more than {TABLES_MAX} tables")));
         }
