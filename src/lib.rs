@@ -94,7 +94,8 @@
 //!   timeout, and knows whether the session can serve anyone else afterwards.
 //! - [`database`]: the source of sessions: dialled, standing by, or reused; their limit, and the queue for
 //!   them.
-//! - `shares`: the part of each limited resource that one client may hold. `rates`: rate limits.
+//! - `shares`: the part of each limited resource that one client may hold, and is refused more of.
+//!   `portions`: the same where it waits for more. `rates`: rate limits.
 //! - `metrics`: the metrics for Prometheus; [`logger`]: the log of the binary.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 //! - `digest`, `names`, `reserved`: hashes; the names of databases, tables and indexes, and those that the
@@ -143,6 +144,7 @@ mod metrics;
 #[cfg(feature = "api")]
 mod middleware;
 mod names;
+mod portions;
 mod query;
 #[cfg(feature = "api")]
 mod rates;
@@ -153,7 +155,6 @@ pub mod server;
 #[cfg(feature = "api")]
 mod service;
 pub mod settings;
-#[cfg(feature = "api")]
 mod shares;
 #[cfg(feature = "api")]
 pub mod sweep;

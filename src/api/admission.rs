@@ -6,6 +6,7 @@
 
 use crate::access::{Caller, Grant};
 use crate::conn::Conn;
+use crate::database::Claim;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::http::ticket::TICKET;
@@ -49,7 +50,8 @@ impl Unproven {
             Auth::None | Auth::Token => Conn::new(database),
             Auth::Database => Conn::with_credentials(database, context.credentials()?.clone()),
         };
-        let conn = conn.choosing(context.choices());
+        let claim = Claim::of(context.client(), context.app().limits().client_share);
+        let conn = conn.claimed(claim).choosing(context.choices());
         context.timed_by(&conn);
         Ok(Unproven { conn, context: context.clone() })
     }

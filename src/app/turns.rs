@@ -6,15 +6,14 @@
 //! Turns spread what is counted anyway, so nobody is refused for want of one, and nobody keeps others waiting
 //! by a query whose rows come slowly.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
+use crate::portions::Portions;
 use crate::shares::{Client, percentage};
 
 /// The most large answers that are made at the same time.
@@ -32,14 +31,14 @@ pub(crate) struct Turns(Arc<Left>);
 #[derive(Debug)]
 struct Left {
     all: Arc<Semaphore>,
-    of: Mutex<HashMap<Option<IpAddr>, Weak<Semaphore>>>,
+    portions: Portions,
 }
 
 /// The way of one request to a turn.
 #[derive(Debug)]
 pub(crate) struct Queue {
     turns: Turns,
-    client: Option<IpAddr>,
+    client: Option<Client>,
     /// The most turns of the client.
     most: usize,
 }
@@ -52,25 +51,13 @@ pub(crate) struct Turn(
 
 impl Turns {
     pub(crate) fn new() -> Self {
-        Turns(Arc::new(Left { all: Arc::new(Semaphore::new(ALL)), of: Mutex::default() }))
+        Turns(Arc::new(Left { all: Arc::new(Semaphore::new(ALL)), portions: Portions::default() }))
     }
 
     /// Returns the way to a turn of a client, which has at most `percent` of them at a time, but at least
     /// one: whoever has many requests keeps nobody else waiting for all of them.
     pub(crate) fn queue(&self, client: Option<Client>, percent: u8) -> Queue {
-        Queue { turns: self.clone(), client: client.map(Client::network), most: percentage(ALL, percent) }
-    }
-
-    /// Returns the turns of a client. They are kept for as long as somebody has, or waits for, one of them.
-    fn of(&self, client: Option<IpAddr>, most: usize) -> Arc<Semaphore> {
-        let mut of = self.0.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = of.get(&client).and_then(Weak::upgrade) {
-            return own;
-        }
-        of.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(most));
-        of.insert(client, Arc::downgrade(&own));
-        own
+        Queue { turns: self.clone(), client, most: percentage(ALL, percent) }
     }
 }
 
@@ -82,7 +69,7 @@ impl Queue {
 
     async fn next(&self) -> Option<Turn> {
         // Semaphores that are never closed.
-        let own = self.turns.of(self.client, self.most).acquire_owned().await.ok()?;
+        let own = self.turns.0.portions.of(self.client, self.most).acquire_owned().await.ok()?;
         let all = Arc::clone(&self.turns.0.all).acquire_owned().await.ok()?;
         Some(Turn::had([all, own]))
     }
@@ -102,6 +89,8 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use futures_util::FutureExt;
     use tokio::time::Instant;
 
@@ -134,7 +123,6 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(one.turn().await.is_some());
-        assert_eq!(turns.0.of.lock().unwrap().len(), 1, "clients that are done are forgotten");
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use warp::Filter;
 
-use crate::database::{Credentials, Database, Lease, Session};
+use crate::database::{Claim, Credentials, Database, Lease, Session};
 use crate::error::{Code, Error};
 pub(crate) use choices::Choices;
 pub use rows::Rows;
@@ -97,6 +97,7 @@ pub struct Conn {
     timings: Timings,
     database: Database,
     who: Option<Credentials>,
+    claim: Option<Claim>,
     choices: Choices,
     #[cfg(feature = "reql-0-11")]
     former: Option<crate::database::Former>,
@@ -164,6 +165,7 @@ impl Conn {
             timings: Timings::default(),
             database,
             who: None,
+            claim: None,
             choices: Choices::default(),
             #[cfg(feature = "reql-0-11")]
             former: None,
@@ -176,6 +178,13 @@ impl Conn {
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);
+        conn
+    }
+
+    /// Has its session count as one of those that a client may hold.
+    pub(crate) fn claimed(self, claim: Option<Claim>) -> Self {
+        let mut conn = self;
+        conn.claim = claim;
         conn
     }
 
@@ -213,14 +222,15 @@ impl Conn {
         let mut conn = Conn::new(self.database.clone());
         conn.timings = self.timings.clone();
         conn.who = self.who.clone();
+        conn.claim = self.claim;
         conn.choices = self.choices.clone();
         conn
     }
 
-    /// Gives the session back if all are taken. Call it before this request waits for another one: if all
-    /// requests waited while they hold one, none would get any.
+    /// Gives the session back if all are taken, or all that its client may hold. Call it before this request
+    /// waits for another one: if all requests waited while they hold one, none would get any.
     pub(crate) fn make_way(&mut self) {
-        if self.database.is_used_up() {
+        if self.database.is_used_up(self.claim) {
             self.rest();
         }
     }
@@ -259,7 +269,7 @@ impl Conn {
     pub async fn session_0_11(&mut self) -> Result<&mut reql_0_11::Session, Error> {
         let former = match self.former.take() {
             Some(former) => former,
-            None => self.database.acquire_former(self.who.as_ref()).await?,
+            None => self.database.acquire_former(self.who.as_ref(), self.claim).await?,
         };
         Ok(self.former.insert(former).session())
     }
@@ -325,8 +335,8 @@ impl Conn {
         self.usage = Usage::default();
         let asked = Instant::now();
         let lease = match &self.who {
-            Some(who) => self.database.acquire_as(who).await,
-            None => self.database.acquire().await,
+            Some(who) => self.database.acquire_as(who, self.claim).await,
+            None => self.database.acquire(self.claim).await,
         };
         self.timings.connecting(asked.elapsed());
         let lease = lease?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use log::debug;
 use reql_0_11::cmd::connect::Options;
 use reql_0_11::{Driver, Session, r};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::counters::{Counters, GaugeGuard};
-use super::{Credentials, Database};
+use super::permits::Permit;
+use super::{Claim, Credentials, Database};
 use crate::error::{Code, Error};
 
 /// A session of the former driver, and its permit. Dropping it closes the socket.
@@ -18,7 +18,7 @@ pub(crate) struct Former {
     session: Session,
     _counted: Counted,
     _in_use: GaugeGuard,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 struct Counted(Arc<Counters>);
@@ -38,14 +38,18 @@ impl Former {
 
 impl Database {
     /// Opens a session of the former driver for a user, or for the service's own account.
-    pub(crate) async fn acquire_former(&self, who: Option<&Credentials>) -> Result<Former, Error> {
+    pub(crate) async fn acquire_former(
+        &self,
+        who: Option<&Credentials>,
+        claim: Option<Claim>,
+    ) -> Result<Former, Error> {
         let settings = self.settings();
         let servers = settings.servers();
         if servers.is_empty() || settings.tls.is_on() {
             let reason = "a session of reql 0.11 needs a database that is reached without TLS by a network";
             return Err(Error::from(Code::Misconfigured).caused_by(reason));
         }
-        let permit = self.permit().await?;
+        let permit = self.permit(claim).await?;
         self.shared.make_room();
         let own = Credentials::of(settings);
         let mut outcome = Err(Error::from(Code::DatabaseUnreachable));

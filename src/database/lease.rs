@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::counters::GaugeGuard;
-use super::{Database, OpenSession, Session, Shared, Source};
+use super::permits::Permit;
+use super::{OpenSession, Session, Shared, Source};
 
 /// A session of one request, and its permit.
 pub(crate) struct Lease {
@@ -15,7 +15,7 @@ pub(crate) struct Lease {
     pub(super) link: OpenSession,
     pub(super) source: Source,
     pub(super) _in_use: GaugeGuard,
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _permit: Permit,
     pub(super) refill: Refill,
 }
 
@@ -57,13 +57,6 @@ impl Lease {
         if is_news {
             shared.maintainer.wake();
         }
-    }
-}
-
-impl Database {
-    /// Returns whether a request that comes now has to wait for a connection.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.shared.permits.available_permits() == 0
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use log::{debug, warn};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
+use super::permits::Permit;
 use crate::error::Error;
 
 /// The number of connections that are dialled at once. After a failure it is one, to avoid a thundering herd
@@ -123,15 +124,12 @@ impl Shared {
     fn expect_one(self: &Arc<Self>) -> Option<Dialling> {
         let mut ready = self.ready();
         // Several dials don't take all permits: during an outage, requests would wait for them in vain.
-        let is_last = ready.expected > 0 && self.permits.available_permits() == 1;
-        if is_last
-            || !ready.is_filling()
-            || ready.missing() == 0
-            || ready.len() >= self.permits.available_permits()
-        {
+        let free = self.permits.free();
+        let is_last = ready.expected > 0 && free == 1;
+        if is_last || !ready.is_filling() || ready.missing() == 0 || ready.len() >= free {
             return None;
         }
-        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let permit = self.permits.try_take(None)?;
         ready.expected += 1;
         Some(Dialling { shared: Arc::clone(self), _permit: permit })
     }
@@ -140,7 +138,7 @@ impl Shared {
 /// A session that is being dialled to stand by.
 struct Dialling {
     shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 impl Dialling {

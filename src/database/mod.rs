@@ -3,8 +3,9 @@
 //! Five rules make up this module:
 //!
 //! - **Every request holds a permit.** There are `max_connections` permits, handed out in first-come,
-//!   first-served order. Sessions that stand by hold none, but there are never more of them than free
-//!   permits. So the sum stays within the limit, and a waiting request gets the next connection that is free.
+//!   first-served order, but for those of a client that has its part of them. Sessions that stand by hold
+//!   none, but there are never more of them than free permits. So the sum stays within the limit, and a
+//!   waiting request gets the next connection that is free.
 //! - **A session that stood by is checked before it is used.** A non-blocking read of its socket tells if the
 //!   server has closed it. Then the next one is checked, and a request for which none is left dials.
 //! - **Requests never wait for the maintainer.** It dials in the background, a few connections at a time, and
@@ -33,6 +34,7 @@ mod former;
 mod lease;
 mod maintainer;
 mod named;
+mod permits;
 #[cfg(feature = "tls")]
 mod protected;
 mod pulse;
@@ -46,7 +48,6 @@ use std::time::Duration;
 
 use log::debug;
 use reql::ErrorKind;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::error::{Code, Error};
@@ -57,6 +58,8 @@ use feeds::Lines;
 pub(crate) use lease::Lease;
 use lease::Refill;
 use maintainer::Maintainer;
+pub(crate) use permits::Claim;
+use permits::{Permit, Permits};
 use pulse::Pulse;
 use servers::{Server, Servers};
 
@@ -110,7 +113,7 @@ pub struct Database {
 struct Shared {
     settings: Rdb,
     servers: Servers,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     ready: Mutex<Available>,
     counters: Arc<Counters>,
     maintainer: Maintainer,
@@ -171,7 +174,7 @@ impl Database {
     fn of(servers: Servers, settings: Rdb) -> Self {
         let shared = Shared {
             servers,
-            permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            permits: Permits::new(settings.max_connections),
             ready: Mutex::new(Available::new(settings.standby)),
             counters: Arc::default(),
             maintainer: Maintainer::default(),
@@ -229,8 +232,8 @@ impl Database {
     ///
     /// Futures that are seldom awaited are boxed, here and below, since they would enlarge the future of
     /// every handler.
-    pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
-        let permit = self.permit().await?;
+    pub(crate) async fn acquire(&self, claim: Option<Claim>) -> Result<Lease, Error> {
+        let permit = self.permit(claim).await?;
         self.shared.maintainer.start(&self.shared);
         let (link, source) = match self.shared.take_ready() {
             Some(ready) => ready,
@@ -240,36 +243,20 @@ impl Database {
     }
 
     /// Opens a session for one request of this user.
-    pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
-        let permit = self.permit().await?;
+    pub(crate) async fn acquire_as(&self, who: &Credentials, claim: Option<Claim>) -> Result<Lease, Error> {
+        let permit = self.permit(claim).await?;
         self.shared.make_room();
         let link = Box::pin(self.shared.dial_as(who)).await?;
         Ok(self.lease(link, Source::Personal, permit))
     }
 
-    fn lease(&self, link: OpenSession, source: Source, permit: OwnedSemaphorePermit) -> Lease {
+    fn lease(&self, link: OpenSession, source: Source, permit: Permit) -> Lease {
         let in_use = GaugeGuard::new(&self.shared.counters, |counters| &counters.in_use);
         // While most others stand by for the next requests, it is replaced after this request.
         if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.maintainer.wake();
         }
         Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(Arc::clone(&self.shared)) }
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let permits = Arc::clone(&self.shared.permits);
-        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _waiting = GaugeGuard::new(&self.shared.counters, |counters| &counters.waiting);
-        let patience = self.shared.settings.acquire_timeout;
-        match timeout(patience, permits.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => {
-                self.shared.counters.refused();
-                Err(Error::after(Code::ConnectionsExhausted, patience))
-            }
-        }
     }
 
     /// Returns a future that is done when the database no longer shows signs of life, for feeds, which have
@@ -302,7 +289,7 @@ impl Shared {
 
     /// Closes sessions that stand by, to make room for one that is about to be opened.
     fn make_room(&self) {
-        let surplus = self.ready().surplus(self.permits.available_permits());
+        let surplus = self.ready().surplus(self.permits.free());
         drop(surplus);
     }
 

@@ -77,10 +77,10 @@ pub struct Limits {
     /// The most clients that may be connected at the same time. One more is disconnected at once. Each takes
     /// a file descriptor, so what the operating system allows is a bound too. Default 10,000.
     pub connections: usize,
-    /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries`, `tickets` and `answers`
-    /// that one client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6
-    /// network share count as one address. A service behind a proxy, which is the only client it sees, needs
-    /// 100. Default 50.
+    /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries`, `tickets`, `answers` and
+    /// `rdb.max_connections` that one client address may hold, in percent, from 1 to 100. The 64 bits that
+    /// the addresses of an IPv6 network share count as one address. A service behind a proxy, which is the
+    /// only client it sees, needs 100. Default 50.
     pub client_share: u8,
     /// The share of `requests`, `streams`, `feeds`, `tickets` and `answers` that one user of the database may
     /// hold, in percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only.

@@ -34,9 +34,19 @@ async fn connect(serving: &Serving) -> TcpStream {
     socket.connect(serving.addr).await.expect("the service is there")
 }
 
+/// A client with another address.
+async fn connect_from_elsewhere(serving: &Serving) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("all of 127/8 is this machine");
+    socket.connect(serving.addr).await.expect("the service is there")
+}
+
 /// Asks, and reads no more than the status.
 async fn stall(serving: &Serving, accept: &str) -> (TcpStream, String) {
-    let mut client = connect(serving).await;
+    ask(connect(serving).await, accept).await
+}
+
+async fn ask(mut client: TcpStream, accept: &str) -> (TcpStream, String) {
     let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
     client.write_all(request.as_bytes()).await.expect("the service reads");
     let mut status = [0; 12];
@@ -122,14 +132,30 @@ async fn a_client_has_its_share() {
     let (_other, _) = stall(&serving, "application/x-ndjson").await;
     let (_, status) = stall(&serving, "application/x-ndjson").await;
     assert_eq!(status, "429");
-    let client = TcpSocket::new_v4().expect("a socket");
-    client.bind("127.0.0.2:0".parse().expect("an address")).expect("all of 127/8 is this machine");
-    let mut client = client.connect(serving.addr).await.expect("the service is there");
-    let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n");
-    client.write_all(request.as_bytes()).await.expect("the service reads");
-    let mut status = [0; 12];
-    client.read_exact(&mut status).await.expect("the service answers");
-    assert_eq!(&status[9..], b"200");
+    let (_other_client, status) = ask(connect_from_elsewhere(&serving).await, "application/x-ndjson").await;
+    assert_eq!(status, "200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_leaves_others_their_connections_to_the_database() {
+    let adapt = |settings: Settings| Settings {
+        rdb: Rdb { max_connections: 4, acquire_timeout: SOON, ..settings.rdb },
+        limits: Limits { streams: 100, ..Limits::default() },
+        ..settings
+    };
+    let api = Api::at_home(adapt).await;
+    fill(&api, 50).await;
+    let serving = api.serve().await;
+    let (_one, _) = stall(&serving, "application/x-ndjson").await;
+    let (_other, status) = stall(&serving, "application/x-ndjson").await;
+    assert_eq!((status.as_str(), api.database.stats().in_use), ("200", 2));
+    let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let refused = String::from_utf8(raw(serving.addr, request.as_bytes()).await).expect("text");
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("\"connections-exhausted\"") && refused.contains("All 2 database"), "{refused}");
+    assert_eq!(api.database.stats().refused, 1);
+    let (_elsewhere, status) = ask(connect_from_elsewhere(&serving).await, "application/json").await;
+    assert_eq!(status, "200");
 }
 
 #[tokio::test(flavor = "multi_thread")]
