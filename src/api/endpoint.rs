@@ -14,8 +14,10 @@ use super::openapi::operation::Op;
 use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
+use crate::http::answer::with_header;
 use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
+use crate::http::headers::ACCEPT_PATCH;
 use crate::http::paths::is_about_data;
 
 /// The future result of a handler.
@@ -32,6 +34,8 @@ pub(crate) struct Endpoint {
     handler: Handler,
     /// The handler of requests for an event stream, if there is one.
     live: Option<Handler>,
+    /// The types of patches that it takes.
+    patches: &'static [&'static str],
 }
 
 /// An endpoint without a handler yet.
@@ -40,6 +44,7 @@ pub(crate) struct Described {
     method: Method,
     op: Op,
     live: Option<Handler>,
+    patches: &'static [&'static str],
 }
 
 /// Describes `GET` of a path. `HEAD` is answered, too.
@@ -66,7 +71,7 @@ pub(crate) fn delete(path: &'static str, id: &str, about: &str) -> Described {
 impl Described {
     fn new(method: Method, named: HttpMethod, path: &'static str, id: &str, about: &str) -> Self {
         let op = Op::new(named, path, id, about, is_about_data(path));
-        Described { path, method, op, live: None }
+        Described { path, method, op, live: None, patches: &[] }
     }
 
     /// Adds parameters.
@@ -77,6 +82,11 @@ impl Described {
     /// Adds a body, and the problems of bodies.
     pub(crate) fn body(self, body: RequestBodyBuilder) -> Self {
         Described { op: self.op.body(body.build()), ..self }
+    }
+
+    /// Sets the types of patches that it takes, for `Accept-Patch` (RFC 5789).
+    pub(crate) fn patches(self, patches: &'static [&'static str]) -> Self {
+        Described { patches, ..self }
     }
 
     /// Adds an answer.
@@ -234,8 +244,8 @@ impl Described {
     }
 
     fn handled(self, handler: Handler) -> Endpoint {
-        let Described { path, method, op, live } = self;
-        Endpoint { path, method, op, handler, live }
+        let Described { path, method, op, live, patches } = self;
+        Endpoint { path, method, op, handler, live, patches }
     }
 }
 
@@ -270,6 +280,14 @@ impl Endpoint {
     /// Returns whether it answers requests with this method.
     pub(crate) fn takes(&self, method: &Method) -> bool {
         self.method == method || (self.method == Method::GET && method == Method::HEAD)
+    }
+
+    /// Adds `Accept-Patch` to an answer, if it takes patches.
+    pub(crate) fn tell_patches(&self, response: Response) -> Response {
+        match self.patches {
+            [] => response,
+            patches => with_header(response, ACCEPT_PATCH, patches.join(", ")),
+        }
     }
 
     /// Runs the handler of a request.

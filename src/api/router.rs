@@ -55,12 +55,19 @@ impl Router {
             let weight = || app.arriving(context.client().into());
             let decoder = Decoder::of(context.headers(), app.limits().bulk_body, weight);
             let body = body.decoded_by(decoder);
-            return answer(context.clone(), endpoint.answer(context, body)).await;
+            let response = answer(context.clone(), endpoint.answer(context, body)).await;
+            return match response.status() {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE => endpoint.tell_patches(response),
+                _ => response,
+            };
         }
         let allow = here().map(Endpoint::method).map(allowed).collect::<Vec<_>>().join(", ");
         match context.method() {
             _ if allow.is_empty() => refuse(&context, &Error::from(Code::NoSuchPath)),
-            &Method::OPTIONS => with_header(empty(StatusCode::NO_CONTENT), ALLOW, allow),
+            &Method::OPTIONS => {
+                let told = with_header(empty(StatusCode::NO_CONTENT), ALLOW, allow);
+                here().fold(told, |told, endpoint| endpoint.tell_patches(told))
+            }
             _ => refuse(&context, &Error::method_not_allowed(&allow)),
         }
     }

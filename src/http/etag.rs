@@ -51,10 +51,25 @@ pub(crate) fn tagged(response: Response, tag: &str) -> Response {
 ///
 /// [`Code::PreconditionFailed`] if the client wants another one.
 pub(crate) fn unless_known(context: &Context, text: Vec<u8>) -> Result<Response, Error> {
-    let conditions = Conditions::of(context.headers())?;
     let tag = tag(&text);
-    conditions.check_match(Some(&tag))?;
-    Ok(conditions.unless_known(&tag, text))
+    unless_known_by(context, &tag, text)
+}
+
+/// Does what [`unless_known`] does for an answer whose headers say something as well.
+pub(crate) fn unless_known_with(context: &Context, text: Vec<u8>, said: &[&str]) -> Result<Response, Error> {
+    let mut hash = Sha256::new_with_prefix(&text);
+    for said in said {
+        // No JSON has this byte.
+        hash.update([0]);
+        hash.update(said);
+    }
+    unless_known_by(context, &hex(&hash.finalize()[..16]), text)
+}
+
+fn unless_known_by(context: &Context, tag: &str, text: Vec<u8>) -> Result<Response, Error> {
+    let conditions = Conditions::of(context.headers())?;
+    conditions.check_match(Some(tag))?;
+    Ok(conditions.unless_known(tag, text))
 }
 
 /// The conditions of a request (RFC 9110, section 13).
@@ -80,6 +95,11 @@ struct Tag {
 impl Conditions {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         Ok(Conditions { if_match: tags(headers, &IF_MATCH)?, if_none_match: tags(headers, &IF_NONE_MATCH)? })
+    }
+
+    /// Returns whether a request has any, well formed or not.
+    pub(crate) fn are_in(headers: &HeaderMap) -> bool {
+        headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
     }
 
     /// Reads the conditions of a change of one document, which are required if `require_match` is set.

@@ -81,9 +81,10 @@ impl Context {
         if Encoding::of(self.headers()).is_err() {
             return Err(Error::unsupported_encoding(ENCODINGS));
         }
-        let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
-        let sent = sent.map(media_type).unwrap_or_default();
-        let found = expected.iter().find(|kind| **kind == sent);
+        let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok()).unwrap_or_default();
+        let kind = media_type(sent);
+        let found =
+            expected.iter().find(|expected| **expected == kind && (kind != CSV || is_usual_csv(sent)));
         found.copied().ok_or_else(|| Error::about(Code::UnsupportedMediaType, expected.join(", ")))
     }
 
@@ -188,9 +189,31 @@ fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Returns whether CSV of this type begins with a line of names, and is UTF-8 (RFC 4180, section 3).
+fn is_usual_csv(text: &str) -> bool {
+    let parameters = outside_quotes(text, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).all(|(name, value)| {
+        let is = |expected: &[&str]| expected.iter().any(|expected| value.eq_ignore_ascii_case(expected));
+        match name {
+            _ if name.eq_ignore_ascii_case("header") => is(&["present"]),
+            _ if name.eq_ignore_ascii_case("charset") => is(&["utf-8", "utf8", "us-ascii"]),
+            _ => true,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn csv_has_a_line_of_names() {
+        let usual = ["text/csv", "text/csv;header=present; charset=\"UTF-8\"", "text/csv; x=1;"];
+        assert!(usual.into_iter().all(is_usual_csv));
+        let others =
+            ["text/csv; Header=absent", "text/csv;charset=windows-1252", "text/csv;header=\"absent\""];
+        assert!(!others.into_iter().any(is_usual_csv));
+    }
 
     #[test]
     fn accepted_types_are_weighed() {

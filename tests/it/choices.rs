@@ -97,6 +97,33 @@ async fn a_page_that_is_known_is_not_sent_again() {
     }
     let lines = api.with("GET", DOCS, &[("accept", "application/x-ndjson")], b"").await;
     assert_eq!(header(&lines, "etag"), "", "nobody knows it before its end");
+    // What its headers say is part of the page.
+    let two = format!("{DOCS}?limit=2");
+    let counted = async |tag: &str, wanted: &str| {
+        api.with("GET", &two, &[("if-none-match", tag), ("prefer", wanted)], b"").await
+    };
+    let tag = header(&api.call("GET", &two).await, "etag").to_owned();
+    let tag_with_total = header(&counted("\"\"", "count=exact").await, "etag").to_owned();
+    assert_eq!(counted(&tag, "").await.status(), 304);
+    assert_eq!(counted(&tag_with_total, "count=exact").await.status(), 304);
+    for (id, next, total) in [(3, 200, 200), (4, 304, 200)] {
+        let before = header(&api.call("GET", &two).await, "etag").to_owned();
+        api.send("PUT", &format!("{DOCS}/{id}"), &json!({})).await;
+        let tag = if id == 3 { &tag } else { &before };
+        let (more, known) = (counted(tag, "").await, counted(&tag_with_total, "count=exact").await);
+        assert_eq!((more.status().as_u16(), known.status().as_u16()), (next, total), "{id}");
+        assert!(header(&more, "link").contains("rel=\"next\""), "{more:?}");
+    }
+    // `HEAD` answers conditions as `GET` does.
+    let tag = header(&api.call("GET", &two).await, "etag").to_owned();
+    let head = api.with("HEAD", &two, &[("if-none-match", &tag)], b"").await;
+    assert_eq!((head.status().as_u16(), header(&head, "etag")), (304, &tag[..]));
+    let other = api.with("HEAD", &two, &[("if-none-match", "\"x\"")], b"").await;
+    assert_eq!((other.status().as_u16(), header(&other, "etag"), other.body().len()), (200, &tag[..], 0));
+    assert_eq!(api.with("HEAD", &two, &[("if-match", "\"x\"")], b"").await.status(), 412);
+    for id in [3, 4] {
+        api.call("DELETE", &format!("{DOCS}/{id}")).await;
+    }
     let head = api.with("HEAD", DOCS, &[("prefer", "count=exact")], b"").await;
     assert_eq!((head.status().as_u16(), header(&head, "x-total-count"), head.body().len()), (200, "2", 0));
     problem(&api.call("GET", "/tables/none/docs").await, 404, "no-such-table");

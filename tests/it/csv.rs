@@ -45,6 +45,7 @@ async fn csv_that_is_none_writes_nothing() {
         "$reql_type$\nTIME\n",
         "id,$serde_json::private::RawValue\n1,[]\n",
         "id,a\n1,{\"$serde_json::private::RawValue\":0}\n",
+        "id,a\n1,\"6 inch\n2,y\n3,z\n",
         &deep,
     ] {
         problem(&api.with("POST", DOCS, CSV, text.as_bytes()).await, 400, "bad-request");
@@ -52,6 +53,10 @@ async fn csv_that_is_none_writes_nothing() {
     problem(&api.with("POST", DOCS, CSV, b"id\n\xff\n").await, 400, "bad-request");
     problem(&api.with("POST", &format!("{DOCS}?separator=x"), CSV, b"id\n1\n").await, 400, "bad-parameter");
     problem(&api.with("POST", &format!("{DOCS}?separator=;"), &[], b"{}").await, 400, "bad-parameter");
+    for kind in ["text/csv; header=absent", "text/csv; charset=windows-1252"] {
+        let refused = api.with("POST", DOCS, &[("content-type", kind)], b"id\n1\n").await;
+        problem(&refused, 415, "unsupported-media-type");
+    }
     let late = api.with("POST", DOCS, CSV, b"id,n\n7,1\n7,2\n").await;
     assert_eq!((late.status().as_u16(), body(&late)[1]["code"].clone()), (207, json!("conflict")));
 }

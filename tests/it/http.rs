@@ -159,6 +159,10 @@ async fn preflights_tell_the_methods_of_their_path() {
     }
     let plain = api.call("OPTIONS", DOC).await;
     assert_eq!(header(&plain, "access-control-allow-methods"), "");
+    let (one, many) = (header(&plain, "accept-patch"), api.call("OPTIONS", DOCS).await);
+    assert!(one.contains("json-patch+json") && one.contains("merge-patch+json"), "{one}");
+    let many = header(&many, "accept-patch");
+    assert!(!many.contains("json-patch+json") && many.contains("merge-patch+json"), "{many}");
 }
 
 #[tokio::test]

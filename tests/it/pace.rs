@@ -13,7 +13,7 @@ use warp_reql::settings::{Limits, Rdb, Settings};
 const DOCS: &str = "/tables/heroes/docs";
 /// The time for which a client may stall in these tests: soon over, but long enough for one that is merely
 /// slow.
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(1);
 
 /// The API with these limits, over a database with a table.
 async fn limited(limits: Limits) -> Api {

@@ -35,6 +35,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         patch(MANY, "changeDocuments", "Change all documents that match")
             .takes([name("table"), everything(), guards()])
             .takes(filter())
+            .patches(&[MERGE_PATCH, CHANGES])
             .body(
                 sent(&[MERGE_PATCH, JSON], named("Document"))
                     .content(CHANGES, ContentBuilder::new().schema(Some(named("Changes"))).build()),
@@ -87,6 +88,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
             "Change a document by a JSON merge patch (RFC 7396), a JSON Patch (RFC 6902), or small changes",
         ))
         .takes([matching(), other(), minimal()])
+        .patches(&[MERGE_PATCH, JSON_PATCH, CHANGES])
         .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
         .body(
             sent(&[MERGE_PATCH, JSON], named("Document"))

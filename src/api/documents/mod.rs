@@ -29,11 +29,11 @@ use warp::reply::Response;
 use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
-use crate::http::answer::{at, empty, json_text, refuse, with_header};
+use crate::http::answer::{at, empty, json_text, with_header};
 use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::etag::{Conditions, tag, tagged};
-use crate::http::headers::{ACCEPT_PATCH, PREFERENCE_APPLIED};
+use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
 use crate::http::paths::segment;
 use bulk::{Documents, Form};
@@ -200,13 +200,7 @@ async fn patch_one(context: Context, body: Body, conn: Conn, grant: Grant) -> Re
 
 async fn patch(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
-    let kind = match context.body_among(&[MERGE_PATCH, JSON, JSON_PATCH, CHANGES]) {
-        Ok(kind) => kind,
-        Err(error) => {
-            let offered = [MERGE_PATCH, JSON_PATCH, CHANGES].join(", ");
-            return Ok(with_header(refuse(&context, &error), ACCEPT_PATCH, &offered));
-        }
-    };
+    let kind = context.body_among(&[MERGE_PATCH, JSON, JSON_PATCH, CHANGES])?;
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
     grant.to_change()?;

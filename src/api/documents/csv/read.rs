@@ -80,7 +80,12 @@ impl Table {
 
     /// Ends the input. Returns the last line if it has no line break.
     pub(crate) fn finish(&mut self) -> Result<Option<Line<'_>>, Error> {
-        let (_, record) = self.step(&[])?;
+        // A line break ends the last line, unless it is inside of quotes: then it is one more byte of a cell.
+        let filled = self.filled;
+        let (_, record) = self.step(b"\n")?;
+        if !record && self.filled > filled {
+            return Err(self.wrong("a quote is opened and never closed"));
+        }
         if record && !self.header()? {
             return Ok(Some(Line(self)));
         }
@@ -279,6 +284,9 @@ mod tests {
             ("a,\n", 1),
             ("a\n{\"b\":1,\"b\":2}\n", 2),
             ("$reql_type$\n1\n", 2),
+            ("a,b\n1,\"6 inch\n2,y\n3,z\n", 2),
+            ("a,b\n1,\"", 2),
+            ("a,\"b\n1,2\n", 1),
             ("a.b.c,a.b\n", 1),
             ("x,$serde_json::private::RawValue\n", 1),
             ("a.$serde_json::private::Number\n", 1),

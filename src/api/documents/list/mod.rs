@@ -26,7 +26,7 @@ use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{json, with_header};
 use crate::http::context::Context;
-use crate::http::etag::unless_known;
+use crate::http::etag::{Conditions, unless_known, unless_known_with};
 use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
 use crate::http::negotiate::{CSV, GEO_JSON, JSON, NDJSON};
 use crate::query::{Bounds, Distinct, Grouping, Index, Kind, Listing, Path, Plan, Row};
@@ -78,16 +78,19 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
         return list.explain(&mut conn).await;
     }
     let total = match list.context.prefers("count") {
-        Some("exact") => Some(list.count(&mut conn).await?),
+        Some("exact") => Some(format!("{:.0}", list.count(&mut conn).await?)),
         _ => None,
     };
-    let response = match (streamed, list.context.is_head()) {
-        (true, _) => list.stream(conn).await?,
-        (false, true) => list.head(&mut conn).await?,
-        (false, false) => list.page(&mut conn).await?,
+    let response = match streamed {
+        true => list.stream(conn).await?,
+        // A condition is about the tag, which only the page has.
+        false if list.context.is_head() && !Conditions::are_in(list.context.headers()) => {
+            list.head(&mut conn).await?
+        }
+        false => list.page(&mut conn, total.as_deref()).await?,
     };
     Ok(match total {
-        Some(total) => with_header(response, TOTAL_COUNT, &format!("{total:.0}")),
+        Some(total) => with_header(response, TOTAL_COUNT, total),
         None => response,
     })
 }
@@ -172,7 +175,8 @@ struct List {
 }
 
 impl List {
-    async fn page(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+    /// Answers with a page. Its tag is also one of what its headers say: the next page, and the total.
+    async fn page(&mut self, conn: &mut Conn, total: Option<&str>) -> Result<Response, Error> {
         let (mut rows, scale) = loop {
             match self.rows(conn).await {
                 Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
@@ -187,7 +191,8 @@ impl List {
             Some(features) => (features.text(rows)?, GEO_JSON),
             None => (array(rows, self.listing.is_guarded(), scale.weight())?, JSON),
         };
-        let response = scale.leave_with(unless_known(&self.context, text)?);
+        let said: Vec<&str> = next.as_deref().into_iter().chain(total).collect();
+        let response = scale.leave_with(unless_known_with(&self.context, text, &said)?);
         let response = match response.headers().contains_key(CONTENT_TYPE) {
             true => with_header(response, CONTENT_TYPE, kind),
             false => response,
