@@ -213,10 +213,7 @@ impl Target<'_> {
         new: &Value,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        let mut whole = new.clone();
-        if let Value::Object(fields) = &mut whole {
-            self.grant.settle(fields);
-        }
+        let whole = self.grant.whole(new, None);
         let stored = stored.filter(|_| rules.unique.is_some()).map(parsed).transpose()?;
         let permission = self.permission(new);
         let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref(), permission).await?;
