@@ -81,10 +81,12 @@ impl Unproven {
         // Whose password was right lately is counted before it costs a connection.
         let is_known = app.guesses().check(client, &who)?;
         if is_known {
+            context.accept_credentials();
             context.within_rate(Some(who.user()))?;
         }
         match conn.admitted().await {
             Ok(conn) => {
+                context.accept_credentials();
                 app.guesses().was_right(client, &who);
                 if !is_known {
                     context.within_rate(Some(who.user()))?;

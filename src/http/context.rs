@@ -50,6 +50,8 @@ struct Known {
     trace: Option<Trace>,
     rate: OnceLock<Left>,
     credentials: OnceLock<Credentials>,
+    /// Set once the database has accepted them.
+    accepted: OnceLock<()>,
     /// The credentials of the request's ticket, once that is spent.
     lent: OnceLock<HeaderMap>,
     /// The caller, if the service uses tokens and the request has been admitted.
@@ -87,6 +89,7 @@ impl Context {
             trace: Trace::of(request.headers()),
             rate: OnceLock::new(),
             credentials: OnceLock::new(),
+            accepted: OnceLock::new(),
             lent: OnceLock::new(),
             caller: OnceLock::new(),
             timings: OnceLock::new(),
@@ -205,10 +208,16 @@ impl Context {
         self.0.rate.get()
     }
 
-    /// Returns the user in the credentials, authenticated or not, if they have been read.
+    /// Notes that the credentials are right.
+    pub(crate) fn accept_credentials(&self) {
+        self.0.accepted.get_or_init(|| ());
+    }
+
+    /// Returns the user of credentials that are right, or the subject of the token.
     pub(crate) fn user(&self) -> Option<&str> {
         let subject = || self.caller().and_then(Caller::subject);
-        self.0.credentials.get().map(Credentials::user).or_else(subject)
+        let accepted = self.0.credentials.get().filter(|_| self.0.accepted.get().is_some());
+        accepted.map(Credentials::user).or_else(subject)
     }
 
     /// Returns the holder of this request's shares. The user is that of the connection.

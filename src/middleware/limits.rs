@@ -31,16 +31,21 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
                 }
                 Err(error) => refuse(&context, &error),
             };
-            // A request with wrong credentials counts against its address.
-            Ok(match answered.status() {
-                StatusCode::UNAUTHORIZED => match context.within_rate(None) {
-                    Ok(()) => answered,
-                    Err(error) => refuse(&context, &error),
-                },
-                _ => answered,
-            })
+            // What is refused before it counts as its user's counts against its address.
+            if is_refusal(&context, answered.status())
+                && let Err(error) = context.within_rate(None)
+            {
+                return Ok(refuse(&context, &error));
+            }
+            Ok(answered)
         }
     })
+}
+
+/// Returns whether an answer refuses what counts towards the rate.
+fn is_refusal(context: &Context, status: StatusCode) -> bool {
+    let is_about_data = paths::is_about_data(context.path_within());
+    status == StatusCode::UNAUTHORIZED || (status.is_client_error() && is_about_data)
 }
 
 /// Counts an answer that doesn't count yet, if its client may leave much unread: a short one of HTTP/2, of
@@ -94,12 +99,14 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     if !paths::is_about_data(context.path_within()) {
         return Ok(None);
     }
-    // Requests with credentials are counted once those have been verified.
-    if app.settings().auth == Auth::None || !headers.contains_key(AUTHORIZATION) {
+    // Requests with credentials are counted once those have been verified, or the request is refused. Nobody
+    // verifies those of a preflight.
+    let is_preflight = context.method() == Method::OPTIONS;
+    if app.settings().auth == Auth::None || !headers.contains_key(AUTHORIZATION) || is_preflight {
         context.within_rate(None)?;
     }
     // A preflight never has credentials, and those of a ticket are known when it is spent.
-    let needs_credentials = context.method() != Method::OPTIONS && context.ticket().is_none();
+    let needs_credentials = !is_preflight && context.ticket().is_none();
     if app.settings().auth == Auth::Database && needs_credentials {
         context.credentials()?;
     }

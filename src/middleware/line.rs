@@ -54,6 +54,7 @@ impl Source for Line<'_> {
         if let Some(client) = &self.client {
             tell("client", client.as_str().into())?;
         }
+        // A password that was right lately may be wrong now.
         if let Some(user) = context.user().filter(|_| self.status != StatusCode::UNAUTHORIZED) {
             tell("user", user.into())?;
         }

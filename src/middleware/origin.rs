@@ -8,6 +8,7 @@
 //! which browsers send over HTTPS and to the own machine, and in `Origin`
 //! ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)); foreign names in `Host`.
 
+use warp::http::Method;
 use warp::http::header::{AUTHORIZATION, HeaderValue, ORIGIN};
 
 use crate::error::{Code, Error};
@@ -16,11 +17,10 @@ use crate::settings::{Auth, Cors, Settings};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Refuses unsafe requests of foreign pages, unless they have a token; and requests for foreign hosts, where
-/// no credentials are needed.
+/// Refuses unsafe requests of foreign pages, unless they have a token; and requests for foreign hosts that
+/// need no credentials.
 pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error> {
-    let is_open = settings.auth == Auth::None || !settings.anonymous_user.is_empty();
-    if is_open && !context.hosts().all(|host| settings.hosts.has(host)) {
+    if needs_no_credentials(settings, context) && !context.hosts().all(|host| settings.hosts.has(host)) {
         return Err(Error::from(Code::ForeignHost));
     }
     // Reads are harmless: without CORS headers, the browser keeps the answer from the page.
@@ -28,6 +28,18 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error>
         return Err(Error::from(Code::ForeignOrigin));
     }
     Ok(())
+}
+
+/// Returns whether a request is served without credentials, and so would be that of any page.
+fn needs_no_credentials(settings: &Settings, context: &Context) -> bool {
+    match settings.auth {
+        Auth::None => true,
+        Auth::Database => !settings.anonymous_user.is_empty(),
+        // A preflight comes without the token that the request after it has.
+        Auth::Token => {
+            !has_token(settings, context) && context.ticket().is_none() && context.method() != Method::OPTIONS
+        }
+    }
 }
 
 /// Returns whether a request has a token, which no browser adds by itself.
@@ -89,7 +101,11 @@ mod tests {
     }
 
     fn asked_with(settings: &Settings, method: &str, headers: &[(&str, &str)]) -> &'static str {
-        let request = Request::builder().method(method).uri("/tables");
+        asked_at(settings, method, "/tables", headers)
+    }
+
+    fn asked_at(settings: &Settings, method: &str, uri: &str, headers: &[(&str, &str)]) -> &'static str {
+        let request = Request::builder().method(method).uri(uri);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let app = App::new(settings.clone(), Database::new(Rdb::default()).unwrap());
         let mut request = request.body(()).unwrap();
@@ -168,10 +184,33 @@ mod tests {
             (&anonymous, &[host], "foreign-host"),
             (&anonymous, &[local, page], "foreign-origin"),
             (&anonymous, &[local], "ok"),
-            (&token, &[host, page], "foreign-origin"),
+            (&token, &[host], "foreign-host"),
+            (&token, &[host, own], "foreign-host"),
+            (&token, &[local, page], "foreign-origin"),
+            (&token, &[local], "ok"),
             (&token, &[host, page, bearer], "ok"),
         ] {
             assert_eq!(asked_with(settings, "POST", headers), expected, "{:?} {headers:?}", settings.auth);
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_dot_or_a_token_is_needed() {
+        let token = Settings { auth: Auth::Token, ..Settings::default() };
+        let listed = Settings { hosts: "shop.example".parse().unwrap(), ..token.clone() };
+        let any = Settings { hosts: Named::Any, ..token.clone() };
+        let (host, bearer) = (("host", "shop.example"), ("authorization", "Bearer x"));
+        let ticket = format!("/tables/t/changes?ticket={}", "0".repeat(32));
+        for (settings, method, uri, headers, expected) in [
+            (&token, "GET", "/tables/t/docs", &[host][..], "foreign-host"),
+            (&token, "GET", "/tables/t/docs?ticket=eq.1", &[host], "foreign-host"),
+            (&token, "GET", "/tables/t/docs", &[host, bearer], "ok"),
+            (&token, "OPTIONS", "/tables/t/docs", &[host], "ok"),
+            (&token, "GET", &ticket, &[host], "ok"),
+            (&listed, "GET", "/tables/t/docs", &[host], "ok"),
+            (&any, "GET", "/tables/t/docs", &[host], "ok"),
+        ] {
+            assert_eq!(asked_at(settings, method, uri, headers), expected, "{method} {uri} {headers:?}");
         }
     }
 

@@ -192,6 +192,26 @@ impl Path {
         document.insert(last.clone(), value);
     }
 
+    /// Takes the field out of a document. A value on the path that has no fields, other than null, is taken
+    /// out as a whole.
+    pub(super) fn remove(&self, mut document: &mut Map<String, Value>) {
+        let Some((last, before)) = self.0.split_last() else { return };
+        for name in before {
+            let is_object = match document.get(name) {
+                None | Some(Value::Null) => return,
+                Some(Value::Object(inner)) => !inner.contains_key(PSEUDO_TYPE),
+                Some(_) => false,
+            };
+            if !is_object {
+                document.remove(name);
+                return;
+            }
+            let Some(Value::Object(inner)) = document.get_mut(name) else { return };
+            document = inner;
+        }
+        document.remove(last);
+    }
+
     /// Returns an object with this field only.
     pub(crate) fn nested(&self, value: Term) -> Term {
         let object = |value, name: &String| Term::object([(name.clone(), value)]);

@@ -1,6 +1,7 @@
 //! Permits: the documents that an action is allowed on, and the fields that are visible.
 
 use reql::{Args, Term, args, r};
+use serde_json::{Map, Value};
 
 use super::document::is_document;
 use super::expiry::Expiry;
@@ -151,6 +152,11 @@ impl Readable {
             }
             hidden => document.without(Path::tree(hidden)),
         }
+    }
+
+    /// Takes the hidden fields out of a document, as [`Readable::bare`] has the database do it.
+    pub(crate) fn strip(&self, document: &mut Map<String, Value>) {
+        self.hidden.iter().for_each(|field| field.remove(document));
     }
 
     /// Returns the part of a document that [`Readable::bare`] leaves out.

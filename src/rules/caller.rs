@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+/// The first whole number that the database, in which numbers are doubles, can't tell from its neighbour.
+const INEXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The role of requests without credentials.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
@@ -63,11 +66,12 @@ impl Caller {
     }
 
     /// Returns a claim by its path. A claim that is neither a string, a number, a boolean nor a list of those
-    /// counts as missing.
+    /// counts as missing. So does a number that the database would take for others as well.
     pub(crate) fn claim(&self, names: &[String]) -> Option<&Value> {
         let (first, rest) = names.split_first()?;
         let found = rest.iter().try_fold(self.0.claims.get(first)?, |value, name| value.get(name))?;
-        let is_plain = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+        let is_exact = |value: &Value| value.as_f64().is_some_and(|number| number.abs() < INEXACT);
+        let is_plain = |value: &Value| value.is_string() || value.is_boolean() || is_exact(value);
         let is_list = found.as_array().is_some_and(|members| members.iter().all(is_plain));
         (is_plain(found) || is_list).then_some(found)
     }
@@ -112,5 +116,20 @@ mod tests {
         }
         assert_eq!(caller.expires(), Some(UNIX_EPOCH + Duration::from_secs(106)));
         assert!(!caller.is_anonymous() && Caller::anonymous().is_anonymous());
+    }
+
+    #[test]
+    fn numbers_that_the_database_confuses_are_nobodys() {
+        let last: i64 = 9_007_199_254_740_991;
+        let claims = json!({"last": last, "least": -last, "half": 0.5, "one": last + 1, "other": last + 2,
+            "below": -last - 2, "huge": 1e300, "all": [1, last], "some": [1, last + 2]});
+        let caller = caller(claims.clone(), "/role");
+        let claim = |name: &str| caller.claim(&[name.to_owned()]);
+        for name in ["last", "least", "half", "all"] {
+            assert_eq!(claim(name), Some(&claims[name]), "{name}");
+        }
+        for name in ["one", "other", "below", "huge", "some"] {
+            assert_eq!(claim(name), None, "{name}");
+        }
     }
 }

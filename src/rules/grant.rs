@@ -157,7 +157,7 @@ impl Grant {
     }
 
     /// Sets the fields that rules set, as the database does when it stores the document.
-    pub(crate) fn settle(&self, document: &mut Map<String, Value>) {
+    fn settle(&self, document: &mut Map<String, Value>) {
         for (field, value) in &self.set {
             if let Some(value) = value {
                 field.overwrite(document, value.clone());
@@ -171,13 +171,14 @@ impl Grant {
     }
 
     /// Returns the document that is stored if the caller makes `new` out of a row with these hidden fields,
-    /// as [`Grant::made`] has the database make it.
+    /// as [`Grant::made`] has the database make it. Without them, it is the part that the caller decides on.
     pub(crate) fn whole<'a>(&self, new: &'a Value, hidden: Option<Map<String, Value>>) -> Cow<'a, Value> {
-        let (Value::Object(fields), true) = (new, hidden.is_some() || !self.set.is_empty()) else {
+        let (Value::Object(fields), true) = (new, self.hides() || !self.set.is_empty()) else {
             return Cow::Borrowed(new);
         };
-        let mut whole = hidden.unwrap_or_default();
-        merge(&mut whole, fields);
+        let (mut whole, mut bare) = (hidden.unwrap_or_default(), fields.clone());
+        self.readable.strip(&mut bare);
+        merge(&mut whole, bare);
         self.settle(&mut whole);
         Cow::Owned(Value::Object(whole))
     }
@@ -316,11 +317,11 @@ impl Grant {
 }
 
 /// Merges an object into another one, as the database does. It is recursive, as deep as documents are.
-fn merge(into: &mut Map<String, Value>, other: &Map<String, Value>) {
+fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     for (name, value) in other {
-        match (into.get_mut(name), value) {
+        match (into.get_mut(&name), value) {
             (Some(Value::Object(inner)), Value::Object(value)) => merge(inner, value),
-            _ => drop(into.insert(name.clone(), value.clone())),
+            (_, value) => drop(into.insert(name, value)),
         }
     }
 }
@@ -329,5 +330,30 @@ fn guarded(condition: Option<Term>, allowed: Term) -> Term {
     match condition {
         Some(condition) => r.branch(args![condition, allowed, r.error(REFUSED)]),
         None => allowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_client_says_of_hidden_fields_is_not_stored() {
+        let mut draft = Draft::new();
+        draft.hide(&Path::parse_list("private.email,tags.by,at.zone,gone.x,n", "hide", 9).unwrap());
+        draft.set(&Path::whole("owner"), Some(json!("ann")));
+        let grant = draft.finish(&Caller::anonymous());
+        let time = json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"});
+        let claimed = json!({"id": 1, "private": {"email": "b", "c": 2}, "tags": ["b"], "at": time,
+            "gone": null, "n": 2, "owner": "bob"});
+        let hidden = json!({"private": {"email": "a"}, "tags": ["a"], "n": 1});
+        let whole = grant.whole(&claimed, hidden.as_object().cloned());
+        let stored = json!({"id": 1, "private": {"email": "a", "c": 2}, "tags": ["a"], "gone": null, "n": 1,
+            "owner": "ann"});
+        assert_eq!(*whole, stored);
+        let own = json!({"id": 1, "private": {"c": 2}, "gone": null, "owner": "ann"});
+        assert_eq!(*grant.whole(&claimed, None), own);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::server::{Running, nobody, warp_reql};
+use crate::support::guarded::basic;
 
 /// Asks over any stream.
 fn ask(mut stream: impl Read + Write, path: &str, more: &str) -> String {
@@ -158,8 +159,41 @@ fn a_line_for_programs_has_a_field_for_each_thing() {
     for (field, value) in expected {
         assert_eq!(line[field], value, "{field} in {line}");
     }
+    assert_eq!(line["user"], Value::Null, "nobody has checked the password");
     assert!(line["duration"].is_f64() && line["time"].is_string() && line["target"].is_string(), "{line}");
     assert!(lines.iter().any(|line| line["request_id"] == "mine" && line["status"] == Value::Null));
+}
+
+#[test]
+fn a_line_names_who_has_proved_to_be_that() {
+    let environment = [
+        ("APP_LOG_FORMAT", "json"),
+        ("APP_AUTH", "database"),
+        ("RDB_PASSWORD", "right"),
+        ("RDB_DATA_DIR", ":memory:"),
+    ];
+    let running = Running::start_as("development", &environment);
+    for (id, path, password, status) in [
+        ("unchecked", "/tables/t/x/y/z", "wrong", 404),
+        ("wrong", "/tables", "wrong", 401),
+        ("right", "/tables", "right", 200),
+        ("lost", "/tables/t/x/y/z", "right", 404),
+        ("missing", "/tables/none", "right", 404),
+    ] {
+        let authorization = basic("admin", password);
+        let more = format!("X-Request-Id: {id}\r\nAuthorization: {authorization}\r\n");
+        let answer = ask(TcpStream::connect(running.addr).unwrap(), path, &more);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{id}: {answer}");
+    }
+    running.signal("TERM");
+    let (_, log) = running.end();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let user = |id: &str| {
+        let line = lines.iter().find(|line| line["request_id"] == id && line["status"].is_u64());
+        line.unwrap_or_else(|| panic!("no line of {id}: {log}"))["user"].as_str()
+    };
+    assert_eq!([user("unchecked"), user("wrong"), user("lost")], [None; 3]);
+    assert_eq!([user("right"), user("missing")], [Some("admin"); 2]);
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! Rate limits of clients, and clients behind proxies.
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use warp_reql::settings::{Auth, Limits, Settings};
 
+use crate::access::ruled;
 use crate::support::guarded::basic;
 use crate::support::secure::Served;
 
 async fn ask(served: &Served, path: &str, more: &str) -> String {
+    send(served, &format!("GET {path}"), more).await
+}
+
+async fn send(served: &Served, what: &str, more: &str) -> String {
     let mut stream = TcpStream::connect(served.addr).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+    let request = format!("{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -17,7 +23,11 @@ async fn ask(served: &Served, path: &str, more: &str) -> String {
 }
 
 async fn status(served: &Served, path: &str, more: &str) -> u16 {
-    ask(served, path, more).await.split(' ').nth(1).unwrap().parse().unwrap()
+    status_of(&ask(served, path, more).await)
+}
+
+fn status_of(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Two requests at once, and then one an hour.
@@ -80,5 +90,38 @@ async fn users_count_wherever_they_are_once_they_have_proved_who_they_are() {
     }
     for (address, expected) in [(1, 200), (2, 200), (3, 429)] {
         assert_eq!(status(&served, "/tables", &from(address, &right)).await, expected, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_nobody_checks_save_nobody_from_the_rate() {
+    let Settings { limits, trusted_proxies, .. } = two();
+    let token = Settings { limits, trusted_proxies, ..ruled(json!([])) };
+    let database = Settings { auth: Auth::Database, ..two() };
+    for (settings, told) in [(token, "Bearer x".to_owned()), (database, basic("admin", "wrong"))] {
+        let served = Served::with(settings).await;
+        let ticket = format!("GET /tables/t/changes?ticket={}", "0".repeat(32));
+        let long = format!("GET /tables?{}", "x".repeat(9000));
+        for (address, (what, expected)) in [
+            ("GET /tables/t/x/y/z", 404),
+            ("PUT /tables", 405),
+            ("GET /tables/t/docs/..", 400),
+            ("OPTIONS /tables", 204),
+            (&ticket, 403),
+            (&long, 414),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let more = format!("X-Forwarded-For: 192.0.2.{address}\r\nAuthorization: {told}\r\n");
+            for expected in [expected, expected, 429] {
+                assert_eq!(status_of(&send(&served, what, &more).await), expected, "{told} {what}");
+            }
+        }
+        // What isn't about data is free.
+        let more = format!("X-Forwarded-For: 192.0.2.99\r\nAuthorization: {told}\r\n");
+        for _ in 0..3 {
+            assert_eq!(status(&served, "/nothing", &more).await, 404);
+        }
     }
 }

@@ -196,13 +196,29 @@ impl Target<'_> {
             let read = self.read_with(conn, rules.schema.is_some(), made).await;
             let Read(stored, text, new, hidden) = read.map_err(undone)?;
             let Some(new) = new else { return Ok(None) };
-            rules.check_changed(self, &new, hidden)?;
+            self.check_changed(conn, &new, hidden, rules).await?;
             match self.replace_claimed(conn, (stored.as_deref(), &text), &new, rules).await {
                 Err(error) if error.code() == Code::PreconditionFailed => pause(attempt).await,
                 outcome => return outcome.map(Some),
             }
         }
         Err(Error::from(Code::Contended))
+    }
+
+    /// Checks the document after a change, of which the caller sees `new`.
+    async fn check_changed(
+        self,
+        conn: &mut Conn,
+        new: &Value,
+        hidden: Hidden,
+        rules: Rules<'_>,
+    ) -> Result<(), Error> {
+        let checked = rules.check_changed(self, new, hidden);
+        if checked.as_ref().is_err_and(|error| error.is(&[Code::InvalidDocument])) {
+            // The schema sees hidden fields, of which a caller that may not make the change learns nothing.
+            conn.check(self.permission(new)).await.map_err(Error::or_of_write)?;
+        }
+        checked
     }
 
     /// Replaces the document, if its text is unchanged and no other one has its unique values.
@@ -213,10 +229,7 @@ impl Target<'_> {
         new: &Value,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        let mut whole = new.clone();
-        if let Value::Object(fields) = &mut whole {
-            self.grant.settle(fields);
-        }
+        let whole = self.grant.whole(new, None);
         let stored = stored.filter(|_| rules.unique.is_some()).map(parsed).transpose()?;
         let permission = self.permission(new);
         let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref(), permission).await?;
@@ -267,7 +280,7 @@ impl Target<'_> {
             (Change::Json(patch), Some(stored)) => patch.apply(parsed(&stored)?)?,
             _ => made.ok_or_else(|| Error::internal("a change made nothing"))?,
         };
-        rules.check_changed(self, &new, hidden)?;
+        self.check_changed(conn, &new, hidden, rules).await?;
         match self.replace_claimed(conn, (before.as_deref(), &text), &new, rules).await {
             Err(error) if error.code() == Code::PreconditionFailed => Err(Error::from(Code::Contended)),
             outcome => outcome,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use reql::{Term, args, r};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::depth::check_depth;
 use crate::error::{Code, Error};
@@ -79,11 +79,9 @@ impl Changes {
         self.0.iter().any(|(path, _)| path.begins_with(field))
     }
 
-    /// Returns an object with the fields that it changes.
-    pub(crate) fn touched(&self) -> Map<String, Value> {
-        let mut touched = Map::new();
-        self.0.iter().for_each(|(path, _)| path.overwrite(&mut touched, Value::Null));
-        touched
+    /// Returns the fields that it changes.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path)
     }
 
     /// Returns the term of the changed document.
@@ -232,7 +230,7 @@ pub(super) fn reason(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::http::strict::DEPTH_MAX;

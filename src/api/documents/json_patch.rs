@@ -4,7 +4,7 @@
 //! is computed before it is applied.
 
 use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::depth::check_depth;
 use super::write::same;
@@ -61,9 +61,10 @@ impl JsonPatch {
         operations.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(JsonPatch)
     }
 
-    /// Returns an object with the fields that it may change; `None` if it may change the whole document.
-    pub(crate) fn touched(&self) -> Option<Map<String, Value>> {
-        let mut touched = Map::new();
+    /// Returns the fields that it may change; `None` if it may change the whole document. Each is there with
+    /// all that is in it, whatever other operations do with a part of it.
+    pub(crate) fn touched(&self) -> Option<Vec<Path>> {
+        let mut touched = Vec::new();
         for operation in &self.0 {
             let from = match operation {
                 PatchOperation::Test(_) => continue,
@@ -72,7 +73,7 @@ impl JsonPatch {
             };
             for pointer in from.into_iter().chain([operation.path()]) {
                 let names = pointer.tokens().map(|name| name.decoded().into_owned()).collect();
-                Path::of_names(names)?.overwrite(&mut touched, Value::Null);
+                touched.push(Path::of_names(names)?);
             }
         }
         Some(touched)
@@ -234,6 +235,23 @@ mod tests {
     #[test]
     fn numbers_are_the_same_as_the_database_sees_them() {
         assert!(applied(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}])).is_ok());
+    }
+
+    #[test]
+    fn a_field_is_touched_whatever_happens_to_a_part_of_it() {
+        let touched = |patch: Value| {
+            let touched = JsonPatch::read(patch.to_string().as_bytes()).unwrap().touched()?;
+            Some(touched.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let replaced = json!({"op": "replace", "path": "/a", "value": {}});
+        let within = json!({"op": "add", "path": "/a/b", "value": 1});
+        assert_eq!(touched(json!([replaced, within])).unwrap(), ["a", "a.b"]);
+        assert_eq!(touched(json!([within, replaced])).unwrap(), ["a.b", "a"]);
+        let moved = json!({"op": "move", "from": "/a", "path": "/b"});
+        let copied = json!({"op": "copy", "from": "/c", "path": "/d"});
+        assert_eq!(touched(json!([moved, copied])).unwrap(), ["a", "b", "d"]);
+        assert_eq!(touched(json!([{"op": "test", "path": "/a", "value": 1}])).unwrap(), [""; 0]);
+        assert_eq!(touched(json!([within, {"op": "replace", "path": "", "value": {}}])), None);
     }
 
     #[test]

@@ -235,16 +235,19 @@ impl Asked {
     fn change(self, key: &str, id: &Value, grant: &Grant) -> Result<Change, Error> {
         match self {
             Asked::Json(patch) => {
-                // A patch that replaces the whole document changes all of its fields.
-                let touched = patch.touched().or(grant.is_open().then(Map::new));
-                grant.check_fields(&touched.ok_or_else(|| grant.refusal())?)?;
+                match patch.touched() {
+                    Some(fields) => grant.readable().check(&fields)?,
+                    None if grant.is_open() => {}
+                    // It replaces the whole document, and so changes all of its fields.
+                    None => return Err(grant.refusal()),
+                }
                 Ok(Change::Json(patch))
             }
             Asked::Small(changes) if changes.touches(key) => {
                 Err(Error::bad_request("A document's id can't be changed."))
             }
             Asked::Small(changes) => {
-                grant.check_fields(&changes.touched())?;
+                grant.readable().check(changes.touched())?;
                 Ok(Change::Small(changes))
             }
             Asked::Merge(patch) => {

@@ -1,10 +1,10 @@
-//! Hidden fields of the members of arrays.
+//! Hidden fields within others, of objects and of the members of arrays.
 
 use serde_json::{Value, json};
 
 use super::{CHANGES, DOC, DOCS, JSON, MERGE, PATCH, Ruled};
-use crate::support::body;
 use crate::support::events::Events;
+use crate::support::{body, problem};
 
 async fn hiding() -> Ruled {
     let rules = json!([{"table": "t", "roles": "*", "read": true, "create": true, "change": true,
@@ -96,4 +96,37 @@ async fn nothing_is_written_in_the_place_of_a_hidden_array() {
     // Null is no array.
     let answer = service.send("", ("PATCH", DOC), &[], r#"{"gone": {"y": 1}}"#).await;
     assert_eq!(body(&answer)["gone"], json!({"y": 1}), "{:?}", answer.body());
+}
+
+#[tokio::test]
+async fn no_later_operation_covers_one_on_a_hidden_field() {
+    let rules =
+        json!([{"table": "t", "roles": "*", "read": true, "change": true, "hide": ["private.email"]}]);
+    let service = Ruled::start(rules, &["t"]).await;
+    let stored = json!({"id": 1, "private": {"email": "ann@x", "c": 1}});
+    service.fill("t", &json!([stored])).await;
+    let kind = [("content-type", PATCH)];
+    let claimed = json!({"op": "replace", "path": "/private", "value": {"email": "bob@x"}});
+    let within = json!({"op": "add", "path": "/private/c", "value": 5});
+    for sent in [
+        json!([claimed]),
+        json!([claimed, within]),
+        json!([within, claimed, within]),
+        json!([{"op": "add", "path": "/private", "value": {}}, within]),
+        json!([{"op": "remove", "path": "/private"}, {"op": "add", "path": "/private", "value": {}}, within]),
+        json!([{"op": "move", "from": "/private", "path": "/x"}, {"op": "remove", "path": "/x/c"}]),
+        json!([{"op": "replace", "path": "/private", "value": [1]},
+            {"op": "add", "path": "/private/-", "value": 5}]),
+        json!([{"op": "add", "path": "/private/email/x", "value": 5}]),
+    ] {
+        let answer = service.send("", ("PATCH", DOC), &kind, &sent.to_string()).await;
+        let told = problem(&answer, 403, "forbidden");
+        assert!(told["detail"].as_str().unwrap().contains("`private"), "{sent}: {told}");
+        assert_eq!(service.all("t").await, [stored.clone()], "{sent}");
+    }
+    let beside = json!([within, {"op": "copy", "from": "/private", "path": "/x"}]).to_string();
+    let answer = service.send("", ("PATCH", DOC), &kind, &beside).await;
+    assert_eq!(body(&answer), json!({"id": 1, "private": {"c": 5}, "x": {"c": 5}}));
+    let after = json!({"id": 1, "private": {"email": "ann@x", "c": 5}, "x": {"c": 5}});
+    assert_eq!(service.all("t").await, [after]);
 }

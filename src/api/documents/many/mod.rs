@@ -63,7 +63,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     let (change, touches, unique) = match kind {
         CHANGES => {
             let changes = Changes::read(&body)?;
-            grant.check_fields(&changes.touched())?;
+            grant.readable().check(changes.touched())?;
             let touches = changes.touches(&key);
             let unique =
                 unique.filter(|own| !grant.is_open() || own.is_touched(|name| changes.touches(name)));

@@ -1,7 +1,7 @@
 //! Changes of many documents in tables with rules that the database can't check.
 
 use futures_util::StreamExt;
-use reql::{Term, r};
+use reql::{Term, args, r};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use warp::reply::Response;
@@ -17,7 +17,8 @@ use crate::error::{Code, Error};
 const MOST: usize = 10_000;
 
 impl Wanted<'_> {
-    /// Changes the documents of a table with a schema, or none if one of the results would violate it.
+    /// Changes the documents of a table with a schema, or none if one of the results would violate it. Those
+    /// that the caller may not change don't count for that: the schema sees their hidden fields.
     pub(super) async fn one_by_one(
         &self,
         rows: &Term,
@@ -27,18 +28,24 @@ impl Wanted<'_> {
     ) -> Result<Response, Error> {
         let most = self.most.unwrap_or(MOST).min(MOST);
         let made = rows.limit(most + 1).map(|row: Term| {
-            let seen = self.seen(&row);
-            r.expr([row.g(rules.key), self.grant.made(&row, &change.apply(&seen))])
+            let allowed = self.made(&row, Some(change)).do_(|made: Term| {
+                let may = self.may(&row, &made, Some(change));
+                r.branch(args![may, made, ()])
+            });
+            r.expr([row.g(rules.key), allowed])
         });
         if let Some(explanation) = self.explained(&made, conn).await? {
             return Ok(explanation);
         }
         conn.make_way();
-        let mut made = conn.sibling().into_stream::<(Value, Box<RawValue>)>(made).await.map_err(undone)?;
+        let mut made =
+            conn.sibling().into_stream::<(Value, Option<Box<RawValue>>)>(made).await.map_err(undone)?;
         let mut ids = Vec::new();
         while let Some(row) = made.next().await {
             let (id, new) = row.map_err(undone)?;
-            rules.check(&parsed(&new)?)?;
+            if let Some(new) = new {
+                rules.check(&parsed(&new)?)?;
+            }
             ids.push(id);
         }
         drop(made);

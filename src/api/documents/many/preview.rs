@@ -82,7 +82,7 @@ impl Wanted<'_> {
     }
 
     /// Returns the document that would be stored in the place of a row; null for a deletion.
-    fn made(&self, row: &Term, change: Option<&Change>) -> Term {
+    pub(super) fn made(&self, row: &Term, change: Option<&Change>) -> Term {
         match change {
             Some(change) => self.grant.made(row, &change.apply(&self.seen(row))),
             None => r.expr(()),
@@ -90,7 +90,7 @@ impl Wanted<'_> {
     }
 
     /// Returns whether a row may become what is made of it.
-    fn may(&self, row: &Term, made: &Term, change: Option<&Change>) -> Term {
+    pub(super) fn may(&self, row: &Term, made: &Term, change: Option<&Change>) -> Term {
         let may = match change {
             Some(_) => self.grant.may_change(row, made),
             None => self.grant.may_delete(row),
