@@ -56,6 +56,12 @@ impl Budget {
     /// is others' turn: not to be called with a lock that others need.
     pub fn check_interrupt(&self) -> Result<()> {
         checkpoint(&self.0.interrupt);
+        self.check_wanted()
+    }
+
+    /// Fails if the answer is no longer wanted. For work that waits for something else, and uses no processor
+    /// that it would have to share.
+    pub fn check_wanted(&self) -> Result<()> {
         if self.0.interrupt.is_raised() || self.0.is_over.as_ref().is_some_and(|is_over| is_over()) {
             return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
         }

@@ -116,7 +116,7 @@ fn containers<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Orderi
                 })
             })
         }
-        (Datum::Object(_), Datum::Object(_)) => pseudo::time::epoch(a).total_cmp(&pseudo::time::epoch(b)),
+        (Datum::Object(_), Datum::Object(_)) => pseudo::time::compare(a, b),
         _ => Ordering::Equal,
     }
 }

@@ -310,6 +310,11 @@ impl Env {
     pub fn check_interrupt(&self) -> Result<()> {
         self.run.budget.check_interrupt()
     }
+
+    /// Fails if the answer is no longer wanted, where the query waits for something else and doesn't compute.
+    pub fn check_wanted(&self) -> Result<()> {
+        self.run.budget.check_wanted()
+    }
 }
 
 impl Deref for Env {

@@ -34,6 +34,8 @@ pub mod system;
 pub mod table;
 mod term;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod val;
 pub mod watch;

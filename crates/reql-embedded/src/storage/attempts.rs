@@ -61,7 +61,7 @@ fn again(
     let keys = given_back.iter().map(|(_, mutation)| mutation.key.clone()).collect();
     let mut reserved = core.reservations.reserve(write, entry.id, keys);
     while let Some((_, mutation)) = given_back.first() {
-        let mut own = reserved.wait(|| mutation.check_interrupt())?;
+        let mut own = reserved.wait(|| mutation.check_wanted())?;
         let (now, later): (Vec<_>, Vec<_>) =
             given_back.into_iter().partition(|(_, mutation)| own.contains(&mutation.key));
         let (places, mutations): (Vec<_>, Vec<_>) = now.into_iter().unzip();

@@ -1,18 +1,19 @@
-//! Building indexes in the background, a chunk of each in turn.
+//! Building indexes in the background, a chunk of each [in turn](super::build_queue).
 //!
 //! A chunk is read and evaluated here. The writer inserts its entries, and skips the documents that changed
 //! in between: from the moment an index exists, every write maintains its entries itself.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
 
 use redb::ReadableTable;
 use uuid::Uuid;
 
 use super::batch::Batch;
+use super::build_queue::Turn;
 use super::catalog::TableEntry;
 use super::core::Core;
 use super::index::{Entry, Index, Progress};
@@ -30,45 +31,42 @@ const CHUNK: usize = 512;
 /// The bytes of documents and of their entries after which no more are put into the same transaction.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// The wait before a failed build starts over.
-const RETRY: Duration = Duration::from_secs(1);
+/// The time after which no more documents are read for the same transaction.
+const CHUNK_TIME: Duration = Duration::from_millis(50);
 
-/// Builds the indexes from the queue, until `None` comes.
-pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
-    let mut builds: VecDeque<Build> = VecDeque::new();
-    let mut is_failing = false;
-    loop {
-        let message = match builds.is_empty() {
-            true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => queue.recv_timeout(if is_failing { RETRY } else { Duration::ZERO }),
-        };
-        match message {
-            Ok(Some((table, index))) => builds.push_back(Build { table, index, scan: None }),
-            Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {}
+/// Builds the indexes of the queue until it is closed, on further threads as they are needed.
+pub(super) fn run(core: &Arc<Core>) {
+    thread::scope(|scope| work(core, scope));
+}
+
+fn work<'scope>(core: &'scope Arc<Core>, scope: &'scope Scope<'scope, '_>) {
+    while let Some(Turn { mut build, needs_thread, number }) = core.builds.take() {
+        if needs_thread {
+            let helper = thread::Builder::new().name("reql-builder".into());
+            if let Err(error) = helper.spawn_scoped(scope, move || work(core, scope)) {
+                log::warn!("A slow index function may hold up other indexes: {error}");
+            }
         }
-        let Some(mut build) = builds.pop_front() else { continue };
         let step = build.step(core);
-        is_failing = step.as_ref().is_err_and(|error| !error.ends_query());
-        match step {
-            Ok(Step::More) => builds.push_back(build),
-            Ok(Step::Done) => {}
-            // The index was dropped, or the store is closing; the next step tells which.
-            Err(error) if error.ends_query() => {
-                build.start_over();
-                builds.push_back(build);
-            }
+        // Else the index was dropped, or the store is closing; the next step tells which.
+        let has_failed = step.as_ref().is_err_and(|error| !error.ends_query());
+        let rest = match step {
+            Ok(Step::Done) => None,
+            Ok(Step::More) => Some(build),
             Err(error) => {
-                log::warn!("Building index `{}` starts over: {error}", build.index.spec.name);
+                if has_failed {
+                    log::warn!("Building index `{}` starts over: {error}", build.index.spec.name);
+                }
                 build.start_over();
-                builds.push_back(build);
+                Some(build)
             }
-        }
+        };
+        core.builds.end(number, rest, has_failed);
     }
 }
 
 /// An index that is being built.
-struct Build {
+pub(super) struct Build {
     table: Uuid,
     index: Index,
     /// `None` before the first chunk.
@@ -81,6 +79,11 @@ enum Step {
 }
 
 impl Build {
+    /// Makes the build of an index, of which nothing has been done.
+    pub(super) fn new(table: Uuid, index: Index) -> Self {
+        Build { table, index, scan: None }
+    }
+
     fn step(&mut self, core: &Arc<Core>) -> Result<Step> {
         let Some(table) = core.catalog().tables.get(&self.table).cloned() else { return Ok(Step::Done) };
         let Some(scan) = &mut self.scan else {
@@ -89,7 +92,7 @@ impl Build {
             return self.submit(core, Content::Nothing);
         };
         let budget = core.build_budget(self.table, &self.index);
-        let rows = fuel::within(&budget, Place::Worker, || read(scan, &self.index));
+        let rows = fuel::within(&budget, Place::Worker, || read(scan, &self.index, CHUNK_TIME));
         scan.suspend();
         let (rows, is_end) = rows?;
         let count = rows.len();
@@ -119,10 +122,11 @@ impl Build {
     }
 }
 
-/// Reads the next documents, and computes their entries. Returns true with them if they are the last.
-pub(super) fn read(scan: &mut Scan, index: &Index) -> Result<(Vec<Indexed>, bool)> {
-    let (mut rows, mut bytes) = (Vec::with_capacity(CHUNK), 0);
-    while rows.len() < CHUNK && bytes < CHUNK_BYTES {
+/// Reads the next documents, at least one, and computes their entries; no further ones after this time.
+/// Returns true with them if they are the last.
+pub(super) fn read(scan: &mut Scan, index: &Index, time: Duration) -> Result<(Vec<Indexed>, bool)> {
+    let (mut rows, mut bytes, began) = (Vec::with_capacity(CHUNK), 0, Instant::now());
+    while rows.len() < CHUNK && bytes < CHUNK_BYTES && (rows.is_empty() || began.elapsed() < time) {
         let Some(document) = scan.next()? else { return Ok((rows, true)) };
         let entries = index.entries(scan.key(), &document);
         let row = Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries };

@@ -1,4 +1,4 @@
-//! The state that the handles, the writer and the builder share.
+//! The state that the handles, the writer and the builders share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::backlog::Backlog;
 use super::batch::{AdminJob, Batch};
+use super::build::Build;
+use super::build_queue::BuildQueue;
 use super::catalog::{Catalog, Durability, Stamp, TableEntry};
 use super::commit::Committer;
 use super::file::{self, File};
@@ -38,27 +40,21 @@ pub(super) struct Core {
     /// Number of jobs that have been submitted and not yet been taken up.
     queued: AtomicUsize,
     writer: SyncSender<Message>,
-    builder: mpsc::Sender<Option<(Uuid, Index)>>,
-    /// True if the builder is to end, also in the middle of a document.
+    pub(super) builds: BuildQueue,
+    /// True if builds are to end, also in the middle of a document.
     is_stopping: AtomicBool,
 }
 
-/// The ends of the channels that the two threads read.
-pub(super) struct Receivers {
-    pub(super) writer: Receiver<Message>,
-    pub(super) builder: Receiver<Option<(Uuid, Index)>>,
-}
-
 impl Core {
-    /// Makes the core. Changes that wait for listeners may take `backlog_bytes` of memory.
+    /// Makes the core, with the end of the channel that the writer reads. Changes that wait for listeners may
+    /// take `backlog_bytes` of memory.
     pub(super) fn new(
         file: File,
         compiler: Arc<dyn IndexCompiler>,
         backlog_bytes: usize,
-    ) -> Result<(Core, Receivers)> {
+    ) -> Result<(Core, Receiver<Message>)> {
         let catalog = Catalog::load(&file.begin_read()?, &*compiler)?;
-        let (writer, writer_receiver) = mpsc::sync_channel(QUEUE);
-        let (builder, builder_receiver) = mpsc::channel();
+        let (writer, receiver) = mpsc::sync_channel(QUEUE);
         let core = Core {
             file,
             compiler,
@@ -71,10 +67,10 @@ impl Core {
             unsynced: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             writer,
-            builder,
+            builds: BuildQueue::new(),
             is_stopping: AtomicBool::new(false),
         };
-        Ok((core, Receivers { writer: writer_receiver, builder: builder_receiver }))
+        Ok((core, receiver))
     }
 
     pub(super) fn catalog(&self) -> Arc<Catalog> {
@@ -216,8 +212,7 @@ impl Core {
 
     /// Queues an index for building.
     pub(super) fn build(&self, table: Uuid, index: Index) {
-        // Without a builder the store is closing, and the index will be built after the next start.
-        let _ = self.builder.send(Some((table, index)));
+        self.builds.add(Build::new(table, index));
     }
 
     /// Returns the budget for building an index, which ends with the index and with the store.
@@ -241,10 +236,10 @@ impl Core {
         error
     }
 
-    /// Tells the builder of indexes to end.
-    pub(super) fn stop_builder(&self) {
+    /// Ends the building of indexes.
+    pub(super) fn stop_builders(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        let _ = self.builder.send(None);
+        self.builds.close();
     }
 
     /// Tells the writer to end, after the writes that it has been sent.

@@ -8,7 +8,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `store` | [`Store`]: opening, the catalog's operations, small records, closing |
-//! | `core` | the state that the handles, the writer and the builder share |
+//! | `core` | the state that the handles, the writer and the builders share |
 //! | `table` | [`Table`]: a handle with reads, writes, indexes |
 //! | `catalog` | databases, tables and indexes: a snapshot in memory, records in the file |
 //! | `read_view` | the read transaction that all readers share until the next commit |
@@ -19,7 +19,8 @@
 //! | `reserved` | the documents of those, for whose writing others wait |
 //! | `proposal` | mutations that have been evaluated: what they saw, and what they want to change |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
-//! | `index`, `build` | index functions and entries, and building them in the background |
+//! | `index` | index functions and entries |
+//! | `build`, `build_queue` | building them in the background, and the turns of what is built |
 //! | `feed`, `backlog` | the listeners to changes; the memory of changes that wait to be read |
 //! | `opening`, `staged` | opening the redb file, or refusing it unchanged |
 //! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
@@ -32,6 +33,7 @@ mod backlog;
 mod backup;
 mod batch;
 mod build;
+mod build_queue;
 mod catalog;
 mod check;
 mod codec;

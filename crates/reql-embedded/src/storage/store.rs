@@ -107,14 +107,14 @@ impl Store {
         compiler: Arc<dyn IndexCompiler>,
         backlog_bytes: usize,
     ) -> Result<Store> {
-        let (core, receivers) = Core::new(file, compiler, backlog_bytes)?;
+        let (core, receiver) = Core::new(file, compiler, backlog_bytes)?;
         let core = Arc::new(core);
-        let writer = Writer::new(core.clone(), receivers.writer);
+        let writer = Writer::new(core.clone(), receiver);
         let building = core.clone();
         let threads = Threads {
             core: core.clone(),
             running: Mutex::new(vec![
-                spawn("reql-builder", move || build::run(&building, &receivers.builder))?,
+                spawn("reql-builder", move || build::run(&building))?,
                 spawn("reql-writer", move || writer.run())?,
             ]),
         };
@@ -362,7 +362,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .map_err(|error| Error::internal(format!("No thread could be started: {error}")))
 }
 
-/// The builder and the writer, which end with the last clone of the store.
+/// The builders and the writer, which end with the last clone of the store.
 struct Threads {
     core: Arc<Core>,
     running: Mutex<Vec<JoinHandle<()>>>,
@@ -374,11 +374,11 @@ impl Threads {
         if running.is_empty() {
             return;
         }
-        // The builder first, since it waits for the writer.
-        self.core.stop_builder();
+        // The builders first, since they wait for the writer.
+        self.core.stop_builders();
         let mut threads = running.drain(..);
-        if let Some(builder) = threads.next() {
-            join(builder);
+        if let Some(builders) = threads.next() {
+            join(builders);
         }
         self.core.stop_writer();
         threads.for_each(join);

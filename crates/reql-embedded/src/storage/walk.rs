@@ -6,8 +6,6 @@ use super::range::{Direction, KeyRange};
 
 /// The time for which a scan pins pages at a stretch, unless it keeps to a snapshot or a view.
 const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
-/// The rows between two looks at the clock.
-const LOOK_EVERY: u32 = 1024;
 
 /// The result of reading from the file.
 pub(super) type Read<T = ()> = std::result::Result<T, redb::StorageError>;
@@ -26,10 +24,8 @@ pub(super) struct Walk<V: redb::Value + 'static> {
     /// Values of `last` and `has_moved` before the last row.
     before: (Vec<u8>, bool),
     is_done: bool,
-    /// Time at which the transaction was opened, if it is the scan's own; and the rows until the next look at
-    /// the clock.
+    /// Time at which the transaction was opened, if it is the scan's own.
     since: Option<Instant>,
-    unwatched: u32,
 }
 
 impl<V: redb::Value + 'static> Walk<V> {
@@ -45,7 +41,6 @@ impl<V: redb::Value + 'static> Walk<V> {
             before: (Vec::new(), false),
             is_done,
             since: None,
-            unwatched: LOOK_EVERY,
         }
     }
 
@@ -102,13 +97,9 @@ impl<V: redb::Value + 'static> Walk<V> {
         }
     }
 
-    /// Returns true if it is time to release the pinned pages.
-    pub(super) fn is_overdue(&mut self) -> bool {
-        self.unwatched -= 1;
-        if self.unwatched > 0 {
-            return false;
-        }
-        self.unwatched = LOOK_EVERY;
+    /// Returns true if it is time to release the pinned pages. To be asked before each row: nobody knows how
+    /// long the last one took.
+    pub(super) fn is_overdue(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= HOLD)
     }
 

@@ -55,8 +55,8 @@ impl Mutation {
     }
 
     /// Fails if the query that the mutation belongs to has been interrupted.
-    pub(super) fn check_interrupt(&self) -> Result<()> {
-        self.budget.check_interrupt()
+    pub(super) fn check_wanted(&self) -> Result<()> {
+        self.budget.check_wanted()
     }
 
     /// Sets the budget, whose interrupt ends the mutation as long as nothing is written.

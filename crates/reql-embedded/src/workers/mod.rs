@@ -23,6 +23,8 @@ pub(crate) use self::backlog::Held;
 pub(crate) use self::lane::Lane;
 use self::turns::Turn;
 pub(crate) use self::turns::checkpoint;
+#[cfg(test)]
+pub(crate) use self::turns::comes_to_a_checkpoint;
 
 /// The most threads: each holds a query that computes or waits.
 const MAX_THREADS: usize = 512;

@@ -40,6 +40,15 @@ pub(crate) fn checkpoint(interrupt: &Interrupt) {
     });
 }
 
+/// Returns true if work comes to a checkpoint, as work that takes turns does.
+#[cfg(test)]
+pub(crate) fn comes_to_a_checkpoint(work: impl FnOnce()) -> bool {
+    let turn = Turn::of_this_thread();
+    turn.has_checked.store(false, Ordering::Relaxed);
+    work();
+    turn.has_checked.load(Ordering::Relaxed)
+}
+
 /// The state of a thread's turn.
 #[derive(Debug)]
 pub(super) struct Turn {

@@ -3,12 +3,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 use reql_embedded::datum::Datum;
-use reql_embedded::error::Error;
+use reql_embedded::error::{Error, Result};
 use reql_embedded::storage::{
-    Direction, Durability, IndexCompiler, IndexFunction, IndexSpec, KeyRange, Options, Store, TableOptions,
+    Direction, IndexCompiler, IndexFunction, IndexSpec, KeyRange, Options, Store, Table, TableOptions,
 };
 
 #[test]
@@ -216,7 +217,7 @@ fn indexes_survive_a_restart() {
 fn an_index_whose_function_no_longer_compiles_is_kept_and_rebuilt_later() {
     struct Broken;
     impl IndexCompiler for Broken {
-        fn compile(&self, _: &IndexSpec) -> reql_embedded::error::Result<Arc<dyn IndexFunction>> {
+        fn compile(&self, _: &IndexSpec) -> Result<Arc<dyn IndexFunction>> {
             Err(Error::logic("Unknown term."))
         }
     }
@@ -241,29 +242,68 @@ fn an_index_whose_function_no_longer_compiles_is_kept_and_rebuilt_later() {
     assert_eq!(table.index_count("a", KeyRange::all()).unwrap(), 1);
 }
 
-#[test]
-fn waiting_ends_with_the_error_of_the_check() {
-    struct Stuck(Arc<AtomicBool>);
-    impl IndexFunction for Stuck {
-        fn keys(&self, _: &Datum) -> Vec<Vec<u8>> {
-            while !self.0.load(Ordering::SeqCst) {
-                thread::yield_now();
-            }
-            Vec::new()
-        }
+/// Compiles `stuck` to a function that ends once that is allowed, and other texts as [`Fields`] does.
+struct Stuckness(Arc<AtomicBool>);
+
+impl IndexCompiler for Stuckness {
+    fn compile(&self, spec: &IndexSpec) -> Result<Arc<dyn IndexFunction>> {
+        if spec.source == "stuck" { Ok(Arc::new(Stuck(self.0.clone()))) } else { Fields.compile(spec) }
     }
-    struct Stuckness(Arc<AtomicBool>);
-    impl IndexCompiler for Stuckness {
-        fn compile(&self, _: &IndexSpec) -> reql_embedded::error::Result<Arc<dyn IndexFunction>> {
-            Ok(Arc::new(Stuck(self.0.clone())))
+}
+
+struct Stuck(Arc<AtomicBool>);
+
+impl IndexFunction for Stuck {
+    fn keys(&self, _: &Datum) -> Vec<Vec<u8>> {
+        while !self.0.load(Ordering::SeqCst) {
+            thread::yield_now();
         }
+        Vec::new()
     }
+}
+
+fn stuck(name: &str) -> IndexSpec {
+    IndexSpec { source: "stuck".into(), ..simple(name) }
+}
+
+/// Returns a store with a table of one document, and the flag that lets functions end.
+fn with_stuck_functions() -> (Store, Table, Arc<AtomicBool>) {
     let is_released = Arc::new(AtomicBool::new(false));
     let store = Store::open(Options::new(Arc::new(Stuckness(is_released.clone())))).unwrap();
-    store.create_database("test").unwrap();
-    let table = store.create_table("test", "t", TableOptions::default()).unwrap();
-    table.write(vec![put(&document(1, 1))], Durability::Soft).unwrap();
-    table.create_index(simple("a"), false).unwrap();
+    let table = table(&store);
+    write(&table, vec![put(&document(1, 1))]);
+    (store, table, is_released)
+}
+
+#[test]
+fn functions_that_take_long_hold_up_no_other_index() {
+    const LONG: Duration = Duration::from_secs(60);
+    let (store, table, is_released) = with_stuck_functions();
+    let other = store.create_table("test", "other", TableOptions::default()).unwrap();
+    write(&other, vec![put(&document(2, 2))]);
+    for name in ["s1", "s2", "s3"] {
+        table.create_index(stuck(name), false).unwrap();
+    }
+    let began = Instant::now();
+    let in_time = || if began.elapsed() < LONG { Ok(()) } else { Err(Error::logic("not in time")) };
+    let waited = [&table, &other].map(|table| {
+        table.create_index(simple("a"), false).unwrap();
+        table.wait_indexes(&["a"], &in_time)
+    });
+    let is_ready = table.index_status("s1").unwrap().ready;
+    is_released.store(true, Ordering::SeqCst);
+    assert!(waited.iter().all(Result::is_ok), "{waited:?}");
+    assert!(!is_ready);
+    for name in ["s1", "s2", "s3"] {
+        ready(&table, name);
+    }
+    assert_eq!([&table, &other].map(|table| table.index_count("a", KeyRange::all()).unwrap()), [1, 1]);
+}
+
+#[test]
+fn waiting_ends_with_the_error_of_the_check() {
+    let (_store, table, is_released) = with_stuck_functions();
+    table.create_index(stuck("a"), false).unwrap();
     let snapshot = table.snapshot().unwrap();
     let waited = table.wait_indexes(&["a"], &|| Err(Error::logic("interrupted")));
     assert_eq!(message(waited), "interrupted");

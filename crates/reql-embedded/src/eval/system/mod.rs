@@ -158,7 +158,7 @@ impl SystemTable {
     /// Locks the rows, to be held from reading a row to writing it.
     pub fn lock(self, env: &Env) -> Result<Option<Locked<'_>>> {
         let locks = &env.instance()?.locks;
-        self.definition.lock.map(|what| locks.lock(what, || env.check_interrupt())).transpose()
+        self.definition.lock.map(|what| locks.lock(what, || env.check_wanted())).transpose()
     }
 
     /// Replaces the row with this key, or deletes it if `new` is `null`. Returns the outcome.

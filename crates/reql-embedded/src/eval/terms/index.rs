@@ -119,7 +119,7 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
     let env = call.env;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let ready = match (table.stored(), names.first()) {
-        (Some(stored), _) => stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?,
+        (Some(stored), _) => stored.wait_indexes(&names, &|| env.check_wanted()).at(call.bt())?,
         (None, Some(name)) => return table.index(name).map(|_| call.val(Datum::Null)).at(call.bt()),
         (None, None) => Vec::new(),
     };

@@ -13,6 +13,7 @@ use crate::datum::{Datum, key};
 use crate::error::ErrorKind;
 use crate::interrupt::{Interrupt, Reason};
 use crate::storage::{Change, Durability, Mutation, Options, Started, Store, Table, TableOptions};
+use crate::workers::comes_to_a_checkpoint;
 
 /// More than the writer ever uses for one mutation.
 const ENDLESS: usize = 1000 * LIGHT;
@@ -178,9 +179,14 @@ fn an_interrupted_write_waits_no_longer_and_keeps_nothing_reserved() {
         interfere();
         if calls.load(Ordering::SeqCst) == 2 {
             raised.raise(Reason::Stopped);
-            let waiting = change(0, |n| n + 1.0).within(&Budget::new(raised.clone(), Pool::default()));
-            let waited = of.write(vec![waiting], Durability::Soft);
-            assert!(waited.is_err_and(|error| error.kind() == ErrorKind::Interrupted));
+            let wait = || {
+                let waiting = change(0, |n| n + 1.0).within(&Budget::new(raised.clone(), Pool::default()));
+                let waited = of.write(vec![waiting], Durability::Soft);
+                assert!(waited.is_err_and(|error| error.kind() == ErrorKind::Interrupted));
+            };
+            // On a thread of its own, which has done nothing else.
+            let computes = thread::scope(|scope| scope.spawn(|| comes_to_a_checkpoint(wait)).join().unwrap());
+            assert!(!computes, "it would take turns with others, and sleep when it is its turn");
         }
     };
     let slow = costly(0, ENDLESS, meanwhile, |n| n * 2.0);
