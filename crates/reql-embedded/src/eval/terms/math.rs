@@ -209,12 +209,18 @@ fn shift(call: &mut Call<'_>, shifted: fn(i64, i64) -> f64) -> Result<Datum> {
 
 /// Shifts as a double, which may grow beyond 64 bits, and to infinity.
 fn shift_left(value: i64, by: i64) -> f64 {
+    scale(value as f64, by)
+}
+
+/// Returns a number times a power of two.
+pub(super) fn scale(number: f64, exponent: i64) -> f64 {
     /// Beyond the exponents of all doubles.
     const FAR: i64 = 4096;
-    let mut result = value as f64;
-    let mut left = if value == 0 { 0 } else { by.min(FAR) };
-    while left > 0 {
-        let step = left.min(1023);
+    let mut result = number;
+    let mut left = exponent.clamp(-FAR, FAR);
+    while left != 0 {
+        // Each of these powers is a normal number.
+        let step = left.clamp(-1022, 1023);
         result *= 2f64.powi(step as i32);
         left -= step;
     }

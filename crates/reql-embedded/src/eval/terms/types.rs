@@ -6,6 +6,7 @@ use crate::datum::{Datum, ObjectBuilder, json, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::stream::Stream;
 use crate::eval::terms::json::text_of;
+use crate::eval::terms::math::scale;
 use crate::eval::{Arity, Call, Grouping, Spec, Val, Value};
 use crate::term::TermType;
 
@@ -188,12 +189,19 @@ fn parse_hex(text: &str) -> Option<f64> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let mut number = 0.0;
+    let (mut number, mut left_out) = (0_u64, 0);
     for digit in whole.chars().chain(fraction.chars()) {
-        number = number * 16.0 + f64::from(digit.to_digit(16)?);
+        let digit = u64::from(digit.to_digit(16)?);
+        if number >> 56 == 0 {
+            number = (number << 4) | digit;
+        } else {
+            // More than a double can hold. What is left out matters if the number lies between two doubles.
+            number |= u64::from(digit != 0);
+            left_out += 1;
+        }
     }
-    let scale = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
-    Some(number * 2f64.powi(exponent.checked_sub(scale)?))
+    let digits = left_out - i64::try_from(fraction.len()).ok()?;
+    Some(scale(number as f64, i64::from(exponent) + 4 * digits))
 }
 
 fn coerce_rows(call: &Call<'_>, mut rows: Stream, target: &str) -> Result<Val> {
@@ -241,6 +249,13 @@ mod tests {
             ("1e3", Some(1000.0)),
             ("0x10", Some(16.0)),
             ("-0x1.8p1", Some(-3.0)),
+            ("0x1p-1060", Some(f64::from_bits(1 << 14))),
+            ("-0x1p-1074", Some(-5e-324)),
+            ("0x3p-1075", Some(1e-323)),
+            ("0x1p-1076", Some(0.0)),
+            ("0x1p1024", Some(f64::INFINITY)),
+            ("0x1.00000000000008p0", Some(1.0)),
+            ("0x1.000000000000080000000001p0", Some(1.000_000_000_000_000_2)),
             ("", None),
             ("1 ", None),
             ("--1", None),
@@ -252,5 +267,14 @@ mod tests {
         for (text, number) in cases {
             assert_eq!(parse_number(text), number, "{text:?}");
         }
+    }
+
+    #[test]
+    fn long_hexadecimal_numbers_are_read_to_their_end() {
+        let zeros = "0".repeat(300);
+        assert_eq!(parse_number(&format!("0x1{zeros}p-1200")), Some(1.0));
+        assert_eq!(parse_number(&format!("0x0.{zeros}1p1210")), Some(64.0));
+        assert_eq!(parse_number(&format!("0x0.{zeros}1p160")), Some(f64::from_bits(1 << 30)));
+        assert_eq!(parse_number(&format!("0x{zeros}.{zeros}p99")), Some(0.0));
     }
 }

@@ -1,44 +1,122 @@
 //! Character classes and escape sequences of RE2.
 
+use std::collections::BTreeSet;
+
 use regex_automata::util::syntax;
 
 use super::pattern::Fault;
+
+/// The last character that may have a case. Those behind it are written apart from the others, so that the
+/// crate doesn't look for the case of each of them.
+const LAST_CASED: char = '\u{1FFFF}';
+const FIRST_CASELESS: char = '\u{20000}';
+
+/// A class, in the syntax of the `regex` crate.
+pub(super) struct Class {
+    pub(super) text: String,
+    /// The bytes that were read.
+    pub(super) length: usize,
+    /// The number of its ranges, roughly.
+    pub(super) ranges: usize,
+    /// The characters whose case is looked for if case is ignored.
+    pub(super) cased: usize,
+}
+
+impl Class {
+    /// Returns the class of a set outside of brackets.
+    pub(super) fn of_set(set: String, length: usize) -> Self {
+        Class::new(false, &BTreeSet::from([set]), Vec::new(), length)
+    }
+
+    /// Writes a class.
+    ///
+    /// Case is folded within each set, and within the brackets around the ranges. What is put together of
+    /// those isn't folded again.
+    fn new(is_negated: bool, sets: &BTreeSet<String>, ranges: Vec<(char, char)>, length: usize) -> Self {
+        let mut class = Class { text: String::from("["), length, ranges: 0, cased: 0 };
+        if is_negated {
+            class.text.push('^');
+        }
+        for set in sets {
+            /// The ranges of a large set of Unicode's, such as that of all letters.
+            const LARGE: usize = 700;
+            class.text.push_str(set);
+            class.ranges += if set.starts_with('\\') { LARGE } else { 8 };
+        }
+        let (mut cased, mut caseless) = (String::new(), String::new());
+        for (low, high) in united(ranges) {
+            if low <= LAST_CASED {
+                let high = high.min(LAST_CASED);
+                class.cased += u32::from(high) as usize - u32::from(low) as usize + 1;
+                write_range(&mut cased, low, high);
+            }
+            if high >= FIRST_CASELESS {
+                write_range(&mut caseless, low.max(FIRST_CASELESS), high);
+            }
+            class.ranges += 1;
+        }
+        for ranges in [cased, caseless].iter().filter(|ranges| !ranges.is_empty()) {
+            class.text.push('[');
+            class.text.push_str(ranges);
+            class.text.push(']');
+        }
+        class.text.push(']');
+        class
+    }
+}
+
+fn write_range(text: &mut String, low: char, high: char) {
+    text.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
+}
+
+/// Returns ranges in their order, without those that overlap.
+fn united(mut ranges: Vec<(char, char)>) -> Vec<(char, char)> {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, last| {
+        let overlaps = next.0 <= last.1;
+        if overlaps {
+            last.1 = last.1.max(next.1);
+        }
+        overlaps
+    });
+    ranges
+}
 
 /// An escape sequence, and the number of its bytes.
 pub(super) enum Escaped {
     Char(char, usize),
     /// A set, written as inside of brackets.
-    Class(String, usize),
+    Set(String, usize),
 }
 
-/// Reads the bracketed class that the text begins with. Returns it in the syntax of the `regex` crate, and
-/// its length.
-pub(super) fn translate(text: &str) -> Result<(String, usize), Fault<'_>> {
+/// Reads the bracketed class that the text begins with. The text is the rest of a pattern, `posix_end` the
+/// bytes from its last `:]` on.
+pub(super) fn translate(text: &str, posix_end: Option<usize>) -> Result<Class, Fault<'_>> {
     let mut at = 1;
-    let mut class = String::from("[");
-    if text[at..].starts_with('^') {
-        class.push('^');
+    let is_negated = text[at..].starts_with('^');
+    if is_negated {
         at += 1;
     }
     let first = at;
+    // Each set is written once, however often it was.
+    let (mut sets, mut ranges) = (BTreeSet::new(), Vec::new());
     loop {
         let rest = &text[at..];
         if rest.is_empty() {
             return Err(Fault::new("missing ]", text));
         }
         if rest.starts_with(']') && at > first {
-            class.push(']');
-            return Ok((class, at + 1));
+            return Ok(Class::new(is_negated, &sets, ranges, at + 1));
         }
-        if let Some((set, length)) = posix_class(rest)? {
-            class.push_str(set);
+        if let Some((set, length)) = posix_class(rest, posix_end)? {
+            sets.insert(set.to_owned());
             at += length;
-        } else if let Some(Escaped::Class(set, length)) = set_escape(rest)? {
-            class.push_str(&set);
+        } else if let Some((set, length)) = set_escape(rest)? {
+            sets.insert(set);
             at += length;
         } else {
             let (low, high, length) = range(rest, text)?;
-            class.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
+            ranges.push((low, high));
             at += length;
         }
     }
@@ -68,13 +146,13 @@ fn class_char<'a>(text: &'a str, class: &'a str) -> Result<(char, usize), Fault<
     }
 }
 
-/// Reads `[:alpha:]` and its like.
-fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
+/// Reads `[:alpha:]` and its like. What begins so, and has no end in the whole pattern, is none.
+fn posix_class(text: &str, posix_end: Option<usize>) -> Result<Option<(&str, usize)>, Fault<'_>> {
     const NAMES: [&str; 14] = [
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
         "upper", "word", "xdigit",
     ];
-    if !text.starts_with("[:") {
+    if !text.starts_with("[:") || posix_end.is_none_or(|end| text.len() - 2 < end) {
         return Ok(None);
     }
     let Some(end) = text[2..].find(":]") else { return Ok(None) };
@@ -88,34 +166,36 @@ fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
 /// Reads the escape sequence that the text begins with, outside of brackets.
 pub(super) fn escaped(text: &str) -> Result<Escaped, Fault<'_>> {
     match set_escape(text)? {
-        Some(set) => Ok(set),
+        Some((set, length)) => Ok(Escaped::Set(set, length)),
         None => char_escape(text).map(|(c, length)| Escaped::Char(c, length)),
     }
 }
 
-/// Reads `\d` and its like, which are ASCII in RE2, and `\p`.
-fn set_escape(text: &str) -> Result<Option<Escaped>, Fault<'_>> {
+/// Reads `\d` and its like, which are ASCII in RE2, and `\p`. If case is ignored, those with a capital letter
+/// are what the others aren't, long s and the sign for kelvin, `\w` by their other case, included.
+fn set_escape(text: &str) -> Result<Option<(String, usize)>, Fault<'_>> {
     let mut chars = text.chars();
     if chars.next() != Some('\\') {
         return Ok(None);
     }
     let set = match chars.next() {
-        Some('d') => "0-9",
-        Some('D') => r"\x{0}-/:-\x{10FFFF}",
-        Some('s') => r"\t\n\x0C\r ",
-        Some('S') => r"\x{0}-\x08\x0B\x0E-\x1F!-\x{10FFFF}",
-        Some('w') => "0-9A-Z_a-z",
-        Some('W') => r"\x{0}-/:-@\[-\^`\{-\x{10FFFF}",
+        Some('d') => "[:digit:]",
+        Some('D') => "[:^digit:]",
+        Some('s') => r"[\t\n\x0C\r ]",
+        Some('S') => r"[^\t\n\x0C\r ]",
+        Some('w') => "[:word:]",
+        Some('W') => "[:^word:]",
         Some('p' | 'P') => return unicode_class(text).map(Some),
         _ => return Ok(None),
     };
-    Ok(Some(Escaped::Class(set.to_owned(), 2)))
+    Ok(Some((set.to_owned(), 2)))
 }
 
 /// Reads `\pN`, `\p{Greek}`, `\P{^Lu}`: a script or a general category, by its exact name.
-fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
+fn unicode_class(text: &str) -> Result<(String, usize), Fault<'_>> {
     const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S \
-        Sc Sk Sm So Z Zl Zp Zs Any ";
+        Sc Sk Sm So Z Zl Zp Zs ";
+    const ALL: &str = "[:ascii:][:^ascii:]";
     let invalid = |portion| Fault::new("invalid character class range", portion);
     let rest = &text[2..];
     let (name, length) = match rest.strip_prefix('{') {
@@ -135,6 +215,8 @@ fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
     let letter = if negated { 'P' } else { 'p' };
     let set = if name.contains(' ') || name.is_empty() {
         None
+    } else if name == "Any" {
+        Some(if negated { format!("[^{ALL}]") } else { ALL.to_owned() })
     } else if CATEGORIES.contains(&format!(" {name} ")) {
         Some(format!("\\{letter}{{{name}}}"))
     } else {
@@ -143,7 +225,7 @@ fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
         let script = format!("\\{letter}{{Script={name}}}");
         (is_name && syntax::parse(&script).is_ok()).then_some(script)
     };
-    set.map(|set| Escaped::Class(set, length)).ok_or_else(|| invalid(&text[..length]))
+    set.map(|set| (set, length)).ok_or_else(|| invalid(&text[..length]))
 }
 
 /// Reads an escape sequence for one character.
@@ -194,13 +276,14 @@ fn hexadecimal(text: &str) -> Result<(char, usize), Fault<'_>> {
             (&rest[..2], 4)
         }
         Some(braced) => {
-            let digits = braced.bytes().take_while(u8::is_ascii_hexdigit).count();
-            // A number that is too large is noticed at the digit that makes it so.
-            let too_large = (1..=digits).find(|&end| {
-                u32::from_str_radix(&braced[..end], 16).is_ok_and(|code| code > u32::from(char::MAX))
-            });
-            if let Some(end) = too_large {
-                return Err(invalid_escape(text, 3 + end));
+            let (mut digits, mut code) = (0, 0);
+            for digit in braced.chars().map_while(|c| c.to_digit(16)) {
+                digits += 1;
+                code = 16 * code + digit;
+                // A number that is too large is noticed at the digit that makes it so.
+                if code > u32::from(char::MAX) {
+                    return Err(invalid_escape(text, 3 + digits));
+                }
             }
             let end = braced[digits..].chars().next();
             if digits == 0 || end != Some('}') {

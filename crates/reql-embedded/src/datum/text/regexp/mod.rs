@@ -5,6 +5,7 @@
 //! anew.
 
 mod class;
+mod cost;
 mod pattern;
 mod search;
 
@@ -27,8 +28,13 @@ const MAX_LENGTH: usize = 256 << 10;
 /// too large for RE2.
 const MAX_SETS: usize = 400;
 const TOO_LARGE: &str = "pattern too large - compile failed";
-/// The units of work that compiling takes, while the size of the pattern isn't known.
+/// The most steps that compiling may take, for the same reason: some tenths of a second. Nearly all patterns
+/// with more have programs that are too long for RE2.
+const MAX_STEPS: u64 = 2_000_000;
+/// The units of work that compiling takes at least.
 const COMPILING: usize = fuel::LIGHT / 2;
+/// The units of work of a step.
+const STEP: usize = 4;
 /// The steps of a search that aren't interrupted: some tens of milliseconds, at the worst.
 const AT_ONCE: usize = 10_000_000;
 
@@ -43,6 +49,8 @@ pub struct Pattern {
     states: usize,
     /// The engine for long searches, once there was one.
     patient: Option<Box<Patient>>,
+    /// The units of work that compiling takes, beyond the least.
+    units: usize,
 }
 
 impl Pattern {
@@ -51,13 +59,19 @@ impl Pattern {
         let fail = |portion: &str, reason: &str| {
             Error::logic(format!("Error in regexp `{pattern}` (portion `{portion}`): {reason}"))
         };
-        fuel::spend(COMPILING)?;
+        fuel::spend(COMPILING + pattern.len().min(MAX_LENGTH))?;
         let sets = pattern.matches("\\p").count() + pattern.matches("\\P").count();
         if pattern.len() > MAX_LENGTH || sets > MAX_SETS {
             return Err(fail("", TOO_LARGE));
         }
         let translated =
             pattern::translate(pattern).map_err(|error| fail(error.portion, &error.to_string()))?;
+        if translated.steps > MAX_STEPS {
+            return Err(fail("", TOO_LARGE));
+        }
+        let units = STEP * translated.steps as usize;
+        fuel::spend(units)?;
+        let translated = translated.text;
         let regex = Regex::builder()
             .configure(Regex::config().nfa_size_limit(Some(SIZE_LIMIT)).utf8_empty(false))
             .syntax(syntax_config())
@@ -66,7 +80,7 @@ impl Pattern {
         /// Bytes that a state takes, in both directions.
         const STATE: usize = 64;
         let states = 1 + regex.memory_usage() / STATE;
-        Ok(Pattern { regex, cache: None, translated, states, patient: None })
+        Ok(Pattern { regex, cache: None, translated, states, patient: None, units })
     }
 
     /// Returns the memory that the pattern takes, in bytes, with the caches of its searches.
@@ -108,6 +122,7 @@ impl Pattern {
 
     fn find_patiently(&mut self, text: &str) -> Result<Vec<Option<Span>>> {
         if self.patient.is_none() {
+            fuel::spend(self.units)?;
             self.patient = Some(Box::new(Patient::compile(&self.translated, syntax_config())?));
         }
         let Some(patient) = &self.patient else { return Ok(Vec::new()) };
@@ -196,6 +211,47 @@ mod tests {
         matches("(?s)a.b", "a\nb", "a\nb");
         matches("(?m)^b$", "a\nb\nc", "b");
         matches("(?U)a+", "aaa", "a");
+    }
+
+    #[track_caller]
+    fn finds_nothing(pattern: &str, text: &str) {
+        assert_eq!(Pattern::compile(pattern).unwrap().regex.find(text), None, "{pattern}");
+    }
+
+    #[test]
+    fn classes_are_folded_before_they_are_negated() {
+        for text in ["s", "S", "k", "K", "\u{17F}", "\u{212A}"] {
+            matches(r"(?i)^\w$", text, text);
+            matches(r"(?i)^[^\W]$", text, text);
+            matches(r"(?i)^[\W\w]$", text, text);
+            matches(r"(?i)^[[:word:]]$", text, text);
+            finds_nothing(r"(?i)\W", text);
+            finds_nothing(r"(?i)[\W\d]", text);
+            finds_nothing(r"(?i)[^\w]", text);
+        }
+        matches(r"(?i)^[^\W]+$", "Ask", "Ask");
+        matches(r"\W+", "k\u{212A}\u{17F}", "\u{212A}\u{17F}");
+        finds_nothing("(?i)[^kx]", "KX\u{212A}");
+        // The sign for kelvin is in it.
+        finds_nothing("(?i)[^\\x00-jl-\\x{10FFFF}]", "kK");
+        matches("(?i)[\\x{3b1}-\\x{10FFFF}]+", "aΑβ\u{20000}", "Αβ\u{20000}");
+        matches(r"(?i)[\p{Any}]+\pL\p{Any}", "a\u{17F}b", "a\u{17F}b");
+        finds_nothing(r"(?i)\P{Any}|[\P{Any}]|[^\p{Any}]", "a\u{17F}b");
+        matches(r"[^\P{Any}]\PN", "a\u{17F}", "a\u{17F}");
+    }
+
+    /// Checks what was searched for to the end again and again.
+    #[test]
+    fn long_patterns_are_read_soon() {
+        matches(&format!("[{}a]+", "[:".repeat(100_000)), "x[:a", "[:a");
+        matches(&format!(r"\x{{{}41}}", "0".repeat(200_000)), "A", "A");
+    }
+
+    #[test]
+    fn ranges_come_in_any_order() {
+        matches("[x-za-cb-dB]+", "eabcdxyzBe", "abcdxyzB");
+        matches("[^x-zb-da-c]+", "abwxyz", "w");
+        matches(r"[\x{10000}-\x{30000}a]+", "\u{1FFFF}\u{20000}a\u{30000}b", "\u{1FFFF}\u{20000}a\u{30000}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::class;
+use super::class::{self, Class};
+use super::cost::{Cost, Item};
 
 /// The highest count of a repetition, and of nested ones multiplied.
 const MAX_REPEAT: u32 = 1000;
@@ -27,23 +28,33 @@ impl fmt::Display for Fault<'_> {
     }
 }
 
-/// Translates a pattern into the syntax of the `regex` crate.
-pub(super) fn translate(pattern: &str) -> Result<String, Fault<'_>> {
+/// A pattern in the syntax of the `regex` crate.
+#[derive(Debug)]
+pub(super) struct Translated {
+    pub(super) text: String,
+    /// The steps that compiling it takes.
+    pub(super) steps: u64,
+}
+
+/// Translates a pattern.
+pub(super) fn translate(pattern: &str) -> Result<Translated, Fault<'_>> {
     let mut translator = Translator {
         pattern,
         at: 0,
         out: String::with_capacity(pattern.len() * 2),
         flags: String::new(),
-        groups: vec![Group::default()],
+        cost: Cost::new(),
+        folds: false,
+        posix_end: pattern.rfind(":]").map(|at| pattern.len() - at),
         last_repetition: None,
     };
     while translator.at < pattern.len() {
         translator.next()?;
     }
-    if translator.groups.len() > 1 {
+    if translator.cost.is_in_group() {
         return Err(Fault::new("missing )", pattern));
     }
-    Ok(translator.out)
+    Ok(Translated { text: translator.out, steps: translator.cost.steps() })
 }
 
 struct Translator<'a> {
@@ -53,19 +64,14 @@ struct Translator<'a> {
     /// Flags that hold from the next item on. They are written with that item, because a repetition operator
     /// after them repeats the item before.
     flags: String,
-    /// The open groups, the pattern itself first.
-    groups: Vec<Group>,
+    /// What compiling takes, and the open groups.
+    cost: Cost,
+    /// True once case was ignored anywhere.
+    folds: bool,
+    /// The bytes of the pattern from its last `:]` on.
+    posix_end: Option<usize>,
     /// Start of the repetition operator that was just read.
     last_repetition: Option<usize>,
-}
-
-/// A group that is open.
-#[derive(Default)]
-struct Group {
-    /// Repetitions of the group's last item, inner ones multiplied; `None` if there is nothing to repeat.
-    last: Option<u32>,
-    /// Most repetitions of any of the group's items.
-    most: u32,
 }
 
 impl<'a> Translator<'a> {
@@ -98,20 +104,22 @@ impl<'a> Translator<'a> {
     }
 
     /// Writes an item that can be repeated.
-    fn item(&mut self, text: &str, repeats: u32) {
+    fn item(&mut self, text: &str, item: Item) {
         self.write(text);
-        self.count(repeats);
-    }
-
-    fn count(&mut self, repeats: u32) {
-        if let Some(group) = self.groups.last_mut() {
-            group.last = Some(repeats);
-            group.most = group.most.max(repeats);
-        }
+        self.cost.add(item);
     }
 
     fn literal(&mut self, c: char) {
-        self.item(&regex::escape(c.encode_utf8(&mut [0; 4])), 1);
+        // With its other case, it's a class.
+        let item = Item::new(c.len_utf8(), usize::from(self.folds));
+        self.item(&regex::escape(c.encode_utf8(&mut [0; 4])), item);
+    }
+
+    fn class(&mut self, class: &Class) {
+        if self.folds {
+            self.cost.fold(class.cased);
+        }
+        self.item(&class.text, Item::class(class.ranges));
     }
 
     fn next(&mut self) -> Result<(), Fault<'a>> {
@@ -123,15 +131,13 @@ impl<'a> Translator<'a> {
             Some(')') => self.close()?,
             Some('|') => {
                 self.write("|");
-                if let Some(group) = self.groups.last_mut() {
-                    group.last = None;
-                }
+                self.cost.end_branch();
             }
-            Some(c @ ('^' | '$' | '.')) => self.item(c.encode_utf8(&mut [0; 4]), 1),
+            Some(c @ ('^' | '$' | '.')) => self.item(c.encode_utf8(&mut [0; 4]), Item::class(2)),
             Some('[') => {
-                let (class, length) = class::translate(&self.pattern[start..])?;
-                self.at = start + length;
-                self.item(&class, 1);
+                let class = class::translate(&self.pattern[start..], self.posix_end)?;
+                self.at = start + class.length;
+                self.class(&class);
             }
             Some(operator @ ('*' | '+' | '?')) => {
                 let text = operator.to_string();
@@ -171,7 +177,7 @@ impl<'a> Translator<'a> {
 
     fn begin(&mut self, text: &str) {
         self.write(text);
-        self.groups.push(Group::default());
+        self.cost.begin_group();
     }
 
     /// Reads the text after `(?`: flags, and possibly a group that they hold for.
@@ -180,7 +186,10 @@ impl<'a> Translator<'a> {
         let (mut negated, mut any) = (false, false);
         loop {
             match self.bump() {
-                Some('i' | 'm' | 's' | 'U') => any = true,
+                Some(flag @ ('i' | 'm' | 's' | 'U')) => {
+                    self.folds |= flag == 'i' && !negated;
+                    any = true;
+                }
                 Some('-') if !negated => (negated, any) = (true, false),
                 Some(end @ (':' | ')')) if any || !negated => {
                     let flags = self.since(start).to_owned();
@@ -197,14 +206,12 @@ impl<'a> Translator<'a> {
     }
 
     fn close(&mut self) -> Result<(), Fault<'a>> {
-        match self.groups.pop() {
-            Some(group) if !self.groups.is_empty() => {
-                self.flags.clear();
-                self.item(")", group.most.max(1));
-                Ok(())
-            }
-            _ => Err(Fault::new("missing )", self.pattern)),
+        if !self.cost.end_group() {
+            return Err(Fault::new("missing )", self.pattern));
         }
+        self.flags.clear();
+        self.write(")");
+        Ok(())
     }
 
     /// Reads `{n}`, `{n,}` or `{n,m}`; anything else is plain text.
@@ -258,7 +265,7 @@ impl<'a> Translator<'a> {
         }) {
             return Err(bad_size);
         }
-        let Some(repeats) = self.groups.last().and_then(|group| group.last) else {
+        let Some(repeats) = self.cost.repeats() else {
             return Err(Fault::new("no argument for repetition operator", self.since(start)));
         };
         let times = counts.map_or(1, |(min, max)| max.unwrap_or(min).max(1));
@@ -267,7 +274,8 @@ impl<'a> Translator<'a> {
             return Err(bad_size);
         }
         self.out.push_str(operator);
-        self.count(repeats);
+        let is_left_out = counts.is_some_and(|(_, max)| max == Some(0));
+        self.cost.repeat(if is_left_out { 0 } else { times }, repeats);
         if lazy {
             self.out.push('?');
         }
@@ -294,9 +302,9 @@ impl<'a> Translator<'a> {
                     self.at = start + length;
                     self.literal(c);
                 }
-                class::Escaped::Class(text, length) => {
+                class::Escaped::Set(set, length) => {
                     self.at = start + length;
-                    self.item(&format!("[{text}]"), 1);
+                    self.class(&Class::of_set(set, length));
                 }
             },
         }
@@ -305,6 +313,6 @@ impl<'a> Translator<'a> {
 
     fn escaped_item(&mut self, text: &str) {
         self.at += 1;
-        self.item(text, 1);
+        self.item(text, Item::class(2));
     }
 }
