@@ -1,6 +1,16 @@
-"""Leaves out of schemathesis' requests those that no schema can judge."""
+"""Leaves out of schemathesis' requests those that no schema can judge, or that would be refused for nothing."""
 
 import schemathesis
+
+# What only live queries take, which aren't asked for here.
+LIVE = ("initial", "ticket", "Last-Event-ID")
+
+
+@schemathesis.hook
+def before_load_schema(_context, raw_schema):
+    for operations in raw_schema["paths"].values():
+        of_get = operations.get("get", {})
+        of_get["parameters"] = [it for it in of_get.get("parameters", []) if it["name"] not in LIVE]
 
 
 @schemathesis.hook

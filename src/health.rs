@@ -50,6 +50,15 @@ pub async fn check(settings: &Settings) -> io::Result<()> {
     }
 }
 
+/// Returns what to tell if a service with these settings can't be checked by [`check`].
+pub(crate) fn warning(settings: &Settings) -> Option<&'static str> {
+    let needs_certificate = settings.tls.wants_client_certificates() && settings.admin.address.is_none();
+    needs_certificate.then_some(
+        "With `tls.client_ca`, `warp-reql health` and probes without a certificate find the service unhealthy: \
+         set `admin.address`.",
+    )
+}
+
 /// Returns the first bytes of the answer.
 async fn ask(place: &Place, files: &Tls) -> io::Result<[u8; READY.len()]> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{place} can't be asked: {error}"));
@@ -88,4 +97,22 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
         address => address,
     };
     SocketAddr::new(ip, addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Admin;
+
+    #[test]
+    fn client_certificates_need_an_address_for_operators() {
+        let tls = Tls { cert: "a.pem".into(), key: "a.key".into(), ..Tls::default() };
+        let settings = Settings { tls, ..Settings::default() };
+        assert_eq!(warning(&settings), None);
+        let tls = Tls { client_ca: "ca.pem".into(), ..settings.tls.clone() };
+        let settings = Settings { tls, ..settings };
+        assert!(warning(&settings).is_some_and(|told| told.contains("`admin.address`")));
+        let admin = Admin { address: Some("127.0.0.1:8001".parse().unwrap()) };
+        assert_eq!(warning(&Settings { admin, ..settings }), None);
+    }
 }

@@ -153,7 +153,7 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     open.with_label_values(&["in_use"]).set(signed(stats.in_use));
     open.with_label_values(&["standing_by"]).set(signed(stats.standing_by));
     open.with_label_values(&["shared"]).set(signed(stats.shared));
-    let help = "What took too long, by what it was.";
+    let help = "Timeouts, by what was waited for.";
     let timeouts = IntCounterVec::new(Opts::new("warp_reql_db_timeouts_total", help), &["waiting_for"])?;
     timeouts.with_label_values(&["connection"]).inc_by(stats.timed_out.connect);
     timeouts.with_label_values(&["answer"]).inc_by(stats.timed_out.query);
@@ -185,9 +185,9 @@ fn live_queries(live: Figures) -> prometheus::Result<Vec<MetricFamily>> {
         gauge("warp_reql_live_queries", "Distinct live queries that are followed.", live.hubs)?,
         gauge("warp_reql_live_kept_bytes", "Events that are kept for clients that return.", live.bytes)?,
         counter("warp_reql_live_events_total", "Changes, each counted once for all clients.", live.events)?,
-        counter("warp_reql_live_resumed_total", "Clients that went on where they had been.", live.resumed)?,
-        counter("warp_reql_live_replayed_total", "Changes that those had missed.", live.replayed)?,
-        counter("warp_reql_live_resets_total", "Clients that were told everything anew.", live.resets)?,
+        counter("warp_reql_live_resumed_total", "Clients that resumed after reconnecting.", live.resumed)?,
+        counter("warp_reql_live_replayed_total", "Events replayed to resumed clients.", live.replayed)?,
+        counter("warp_reql_live_resets_total", "Clients that got a `reset`.", live.resets)?,
         counter("warp_reql_live_gaps_total", "Times that a client read too slowly.", live.gaps)?,
     ];
     Ok(families.into_iter().flatten().collect())

@@ -8,9 +8,9 @@ use clap_complete::aot::{Bash, Fish, Zsh};
 
 use crate::command;
 
-/// A JSON service over RethinkDB.
+/// Serves the tables of a RethinkDB, or of an embedded database, as a JSON API over HTTP
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 pub(super) struct Cli {
     /// Use the settings of this profile [default: APP_PROFILE, else development]
     #[arg(long, global = true, value_name = "NAME")]
@@ -28,7 +28,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Print the effective settings and where each came from
     Config {
-        /// Only check the settings; with FILE, those in that file
+        /// Only check the settings; with FILE, those in that file, for each profile that it has settings of
+        /// unless one is named
         #[arg(long, value_name = "FILE", num_args = 0..=1)]
         check: Option<Option<PathBuf>>,
     },

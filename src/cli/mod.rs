@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 
 use self::arguments::{Cli, Command, Rules};
 use crate::server::{self, Inherited, Service};
-use crate::settings::{LoadOptions, Loaded, Settings};
+use crate::settings::{LoadOptions, Loaded, Origin, Settings};
 use crate::{command, health, logger, trial};
 
 /// The exit code for wrong settings; clap uses the same one for wrong arguments.
@@ -51,7 +51,7 @@ pub fn run() -> ExitCode {
     done(match command {
         None => serve(loaded, options),
         Some(Command::Config { check: None }) => print(&loaded),
-        Some(Command::Config { check: Some(_) }) => return check(&loaded),
+        Some(Command::Config { check: Some(file) }) => return check(&loaded, &options, file.is_some()),
         Some(Command::Health) => block_on(health::check(&loaded.settings)),
         Some(Command::Database(command)) => block_on(command::run(command, loaded.settings)),
         Some(Command::Backup(backup)) => block_on(command::back_up(backup, loaded.settings)),
@@ -71,7 +71,7 @@ fn serve(loaded: Loaded, options: LoadOptions) -> io::Result<()> {
     // Done while there is only one thread, so that no socket is taken from the environment twice.
     let inherited = Inherited::take()?;
     logger::init(loaded.settings.log_level, loaded.settings.log_format);
-    if let Some(warning) = loaded.warning() {
+    for warning in warnings(&loaded) {
         log::warn!("{warning}");
     }
     let load = move || Settings::load(&options).map(|loaded| loaded.settings);
@@ -89,22 +89,43 @@ fn print(loaded: &Loaded) -> io::Result<()> {
     io::stdout().write_all(loaded.to_string().as_bytes())
 }
 
-/// Checks the settings, and the files that they name, as far as that is possible without serving.
-fn check(loaded: &Loaded) -> ExitCode {
+/// Checks the settings, and the files that they name, as far as that is possible without serving. Those of a
+/// file are checked for all of its profiles, unless one is named: the file may be for another machine.
+fn check(loaded: &Loaded, options: &LoadOptions, is_of_file: bool) -> ExitCode {
     warn(loaded);
-    match server::check(&loaded.settings) {
-        Ok(()) => {
-            println!("The settings for the profile {} can be used.", loaded.settings.profile);
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error, ExitCode::from(USAGE)),
+    let chosen = &loaded.settings.profile;
+    let mut usable = report(chosen, server::check(&loaded.settings));
+    let is_named = loaded.origin("profile") != Origin::BuiltIn;
+    let others = if is_of_file && !is_named { loaded.profiles() } else { Vec::new() };
+    for profile in others.iter().filter(|profile| *profile != chosen) {
+        let options = LoadOptions { profile: Some(profile.clone()), ..options.clone() };
+        let checked = Settings::load(&options).map_err(io::Error::other);
+        usable &= report(profile, checked.and_then(|loaded| server::check(&loaded.settings)));
     }
+    if usable { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
+}
+
+/// Tells the result for a profile. Returns whether its settings can be used.
+fn report(profile: &str, checked: io::Result<()>) -> bool {
+    match &checked {
+        Ok(()) => println!("The settings for the profile {profile} can be used."),
+        Err(error) => eprintln!("warp-reql: The settings for the profile {profile} can't be used: {error}"),
+    }
+    checked.is_ok()
 }
 
 fn warn(loaded: &Loaded) {
-    if let Some(warning) = loaded.warning() {
+    for warning in warnings(loaded) {
         eprintln!("warp-reql: {warning}");
     }
+}
+
+/// Returns what is hardly meant, though the settings can be used.
+fn warnings(loaded: &Loaded) -> impl Iterator<Item = String> {
+    let level =
+        logger::is_overridden().then_some("RUST_LOG decides what is logged, and `log_level` doesn't.");
+    let told = [level, health::warning(&loaded.settings)];
+    loaded.warning().into_iter().chain(told.into_iter().flatten().map(str::to_owned))
 }
 
 async fn try_rules(settings: Settings, file: PathBuf) -> io::Result<()> {

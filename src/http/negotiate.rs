@@ -24,7 +24,7 @@ pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(crate) const CSV: &str = "text/csv";
 /// The type of a JSON Patch (RFC 6902).
 pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
-/// The type of small changes: counters, arrays, single fields.
+/// The type of atomic updates: counters, arrays, single fields.
 pub(crate) const CHANGES: &str = "application/vnd.warp-reql.changes+json";
 
 /// The type of features with a place (RFC 7946).

@@ -27,6 +27,8 @@ use escape::escaped;
 const LINES: usize = 4096;
 /// The time that the process waits at its end for the queue to be written.
 const LAST: Duration = Duration::from_millis(500);
+/// The variable that overrides the level.
+const FILTERS: &str = "RUST_LOG";
 
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
 static LOG: OnceLock<OneLine> = OnceLock::new();
@@ -96,6 +98,11 @@ pub fn finish() {
     }
 }
 
+/// Returns whether the environment decides on the level.
+pub(crate) fn is_overridden() -> bool {
+    std::env::var(FILTERS).is_ok()
+}
+
 /// Returns the number of lines that were dropped because the queue was full.
 pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
@@ -145,7 +152,7 @@ struct Present {
 impl Present {
     fn new(lines: SyncSender<Entry>, level: LevelFilter, format: LogFormat) -> Present {
         let mut builder = pretty_env_logger::formatted_builder();
-        match std::env::var("RUST_LOG") {
+        match std::env::var(FILTERS) {
             Ok(filters) => builder.parse_filters(&filters),
             Err(_) => builder
                 .filter_level(level.min(LevelFilter::Info))

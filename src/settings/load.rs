@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use figment::error::Kind;
 use figment::value::{Dict, Value};
-use figment::{Figment, Profile, providers::Serialized};
+use figment::{Figment, Profile, Provider, providers::Serialized};
 
 use super::file::SettingsFile;
 use super::limits::Chosen;
@@ -149,6 +149,14 @@ impl Loaded {
     pub fn warning(&self) -> Option<String> {
         let names = self.foreign.join(", ");
         (!names.is_empty()).then(|| format!("These environment variables set nothing: {names}."))
+    }
+
+    /// Returns the profiles that the settings file has settings of, besides `default` and `global`, in lower
+    /// case.
+    pub(crate) fn profiles(&self) -> Vec<String> {
+        let tables = self.figment.data().unwrap_or_default();
+        let own = tables.into_iter().filter(|(profile, table)| profile.is_custom() && !table.is_empty());
+        own.map(|(profile, _)| profile.as_str().as_str().to_ascii_lowercase()).collect()
     }
 
     /// Returns the origin of a setting. `key` is written as in the settings file, without the profile:

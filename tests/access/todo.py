@@ -25,7 +25,7 @@ def base64url(text):
 def token(subject, seconds=600):
     claims = {"sub": subject, "role": "user", "exp": int(time.time()) + seconds}
     parts = ({"alg": "HS256", "typ": "JWT"}, claims)
-    message = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+    message = ".".join(base64url(json.dumps(part, ensure_ascii=False).encode()) for part in parts)
     return f"{message}.{base64url(hmac.new(SECRET.encode(), message.encode(), hashlib.sha256).digest())}"
 
 
@@ -38,9 +38,11 @@ def page_server():
     return f"http://127.0.0.1:{server.server_port}/todo.html"
 
 
-def signed_in(browser, url, service, subject, seconds=600):
+def signed_in(browser, url, service, subject, seconds=600, streams=()):
     page = browser.new_context().new_page()
     page.complaints = []
+    if streams:
+        page.route("**/tables/todos/docs", answered_by(list(streams)))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(url)
     page.fill("#service", service)
@@ -48,6 +50,25 @@ def signed_in(browser, url, service, subject, seconds=600):
     page.click("text=Sign in")
     expect(page.locator("#state")).to_have_text(subject)
     return page
+
+
+def event(name, data):
+    return f"event:{name}\ndata:{json.dumps(data)}\n\n"
+
+
+def initial(text):
+    entry = {"id": text, "text": text, "done": False, "owner": "ann", "with": [], "at": 1}
+    return event("initial", {"old": None, "new": entry})
+
+
+def answered_by(streams):
+    """Answers one request after the other with these events, and all further ones with the last of them."""
+    def answer(route):
+        body = streams.pop(0) if len(streams) > 1 else streams[0]
+        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/event-stream"}
+        route.fulfill(headers=headers, body=body)
+
+    return answer
 
 
 def row(page, text):
@@ -99,6 +120,17 @@ def main():
         row(ann, "milk").get_by_text("Delete").click()
         expect(row(ann, "milk")).to_have_count(0)
         assert bob.locator("#todos li").count() == 1 and ann.locator("#todos li").count() == 1
+        # Streams that end in other ways are followed again, and what they take back is gone.
+        streams = [
+            event("error", {"detail": "The database can't be reached."}),
+            initial("missed") + event("gap", {"skipped": 1}),
+            initial("forgotten") + event("reset", {}) + initial("known") + event("ready", {}),
+        ]
+        restless = signed_in(browser, url, service.url, "ann", streams=streams)
+        expect(restless.locator("#todos li")).to_have_count(1)
+        expect(restless.locator("#todos li")).to_contain_text("known")
+        restless.close()
+        signed_in(browser, url, service.url, "jürgen")
         # When a token ends, so does what it showed live.
         late = signed_in(browser, url, service.url, "ann", seconds=-8)
         expect(late.locator("#state")).to_have_text("The token has expired.")

@@ -127,11 +127,29 @@ async fn it_follows_the_settings() {
 
     let limits = Limits { page: 7, page_max: 77, ..Limits::default() };
     let open = document(&offline(|settings| Settings { limits, ..settings }).await).await;
-    let parameters =
-        open["paths"]["/tables/{table}/docs"]["get"]["parameters"].as_array().cloned().unwrap_or_default();
-    let limit =
-        parameters.iter().find(|parameter| parameter["name"] == "limit").map(|limit| &limit["schema"]);
-    assert!(limit.is_some_and(|limit| limit["default"] == 7 && limit["maximum"] == 77), "{limit:?}");
+    let limit = |path: &str| parameter(&open, path, "limit")["schema"].clone();
+    let (page, followed) = (limit("/tables/{table}/docs"), limit("/tables/{table}/changes"));
+    assert!(page["default"] == 7 && page["maximum"] == 77, "{page}");
+    assert!(followed.get("default").is_none() && followed["maximum"] == 77, "{followed}");
+}
+
+/// The parameter of this name of `GET` at a path.
+fn parameter<'a>(document: &'a Value, path: &str, name: &str) -> &'a Value {
+    let parameters = document["paths"][path]["get"]["parameters"].as_array();
+    let mut named = parameters.into_iter().flatten().filter(|parameter| parameter["name"] == name);
+    let found = named.next().unwrap_or_else(|| panic!("{path} has no `{name}`"));
+    assert!(named.next().is_none(), "{path} has `{name}` twice");
+    found
+}
+
+#[tokio::test]
+async fn every_path_that_can_be_followed_says_how() {
+    let document = document(&offline(|settings| settings).await).await;
+    for path in ["/tables/{table}/changes", "/tables/{table}/docs", "/tables/{table}/docs/{id}"] {
+        for (name, place) in [("initial", "query"), ("ticket", "query"), ("Last-Event-ID", "header")] {
+            assert_eq!(parameter(&document, path, name)["in"], place, "{path}: {name}");
+        }
+    }
 }
 
 /// Patterns may admit more than the service does, and nothing less.

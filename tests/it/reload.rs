@@ -237,6 +237,17 @@ fn a_file_is_checked_without_serving() {
     };
     let usable = "The settings for the profile development can be used.\n";
     assert_eq!(check("[default]\nport = 9000"), (Some(0), usable.to_owned(), String::new()));
+    // Whoever checks the settings of another machine may not think of its profile.
+    let exposed = "[default]\nport = 9000\n[production]\naddress = \"0.0.0.0\"";
+    let (code, told, error) = check(exposed);
+    assert_eq!((code, &told[..]), (Some(2), usable));
+    assert!(error.contains("profile production can't be used: invalid setting `auth`"), "{error}");
+    let named = ["--profile", "development", "config", "--check", "next.toml"];
+    assert!(warp_reql(&home, &named, &[]).status().unwrap().success());
+    assert!(warp_reql(&home, &named[2..], &[("APP_PROFILE", "development")]).status().unwrap().success());
+    let both = format!("{usable}The settings for the profile production can be used.\n");
+    assert_eq!(check("[production]\nauth = \"database\""), (Some(0), both, String::new()));
+    assert_eq!(check("[production]\n[staging]"), (Some(0), usable.to_owned(), String::new()));
     let (code, _, error) = check("[production]\nport = 9000\nprot = 1");
     assert!(code == Some(2) && error.contains("did you mean `port`?"), "{error}");
     let (code, _, error) = check("[default.tls]\ncert = \"a.pem\"\nkey = \"b.pem\"");

@@ -160,9 +160,25 @@ fn version_is_the_packages() {
 fn help_names_every_flag_and_command() {
     let output = output(&["--help"], &[]);
     assert!(output.status.success());
+    assert!(text(&output.stdout).starts_with("Serves the tables of a RethinkDB"));
     for word in ["--profile", "--settings", "--version", "config", "health"] {
         assert!(text(&output.stdout).contains(word), "{word}");
     }
+}
+
+#[test]
+fn a_level_that_is_overridden_is_told() {
+    for (arguments, given, is_told) in [
+        (vec!["config"], ("RUST_LOG", "info"), true),
+        (vec!["config", "--check"], ("RUST_LOG", "info"), true),
+        (vec!["config"], ("APP_LOG_LEVEL", "info"), false),
+    ] {
+        let output = output(&arguments, &[given]);
+        let told = text(&output.stderr);
+        assert!(output.status.success() && told.contains("RUST_LOG decides") == is_told, "{given:?}: {told}");
+    }
+    let running = Running::start(&[("APP_ALLOW_ANONYMOUS", "true"), ("RUST_LOG", "warp_reql=info")]);
+    assert!(running.announced.contains("RUST_LOG decides"), "{}", running.announced);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Small changes of a document that the database applies atomically: counters, arrays, single fields.
+//! Atomic updates of a document, which the database applies in one step: counters, arrays, single fields.
 //!
 //! ```json
 //! {"inc": {"n": 1}, "push": {"log": "x"}, "add": {"tags": "x"}, "pull": {"tags": "y"},

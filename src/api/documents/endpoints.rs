@@ -12,8 +12,8 @@ use crate::api::endpoint::{Described, Endpoint, delete, get, patch, post, put};
 use crate::api::live;
 use crate::api::openapi::operation::{CHANGE, WRITE, described, json_of, said, sent, tagged};
 use crate::api::openapi::parameters::{
-    all as everything, chosen, columns, expansions, filter, groups, header, header_like, id, name, page,
-    separator, tags,
+    all as everything, chosen, columns, expansions, filter, groups, header, header_like, id,
+    live as streamed, name, page, separator, tags,
 };
 use crate::api::openapi::schemas::{list_of, named, one_or, text};
 use crate::error::{Code, Violation};
@@ -67,6 +67,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
             .takes(chosen())
             .takes(expansions(&settings.relations))
             .takes([matching(), other(), header("Prefer", &format!("{READ_MODE}."))])
+            .takes(streamed())
             .answers(200, tagged(json_of("The document.", named("Document"))))
             .answers(304, tagged(described("The document still has one of the tags.")))
             .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
@@ -85,7 +86,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
         about_one(patch(
             ONE,
             "patchDocument",
-            "Change a document by a JSON merge patch (RFC 7396), a JSON Patch (RFC 6902), or small changes",
+            "Change a document by a JSON merge patch (RFC 7396), a JSON Patch (RFC 6902), or atomic updates",
         ))
         .takes([matching(), other(), minimal()])
         .patches(&[MERGE_PATCH, JSON_PATCH, CHANGES])
@@ -123,6 +124,7 @@ fn listing(settings: &Settings) -> Endpoint {
         .takes(groups())
         .takes(expansions(&settings.relations))
         .takes([separator(), header("Prefer", &prefer), unless_known()])
+        .takes(streamed())
         .answers(
             200,
             json_of("The page.", list_of("Document"))
@@ -241,7 +243,7 @@ fn operations() -> Schema {
     ArrayBuilder::new().items(operation).max_items(Some(OPERATIONS)).description(Some(about)).build().into()
 }
 
-/// Returns the schema of small changes.
+/// Returns the schema of atomic updates.
 fn small_changes() -> Schema {
     let fields = |about: &str, value: RefOr<Schema>| {
         ObjectBuilder::new()

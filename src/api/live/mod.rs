@@ -15,7 +15,7 @@ use warp::reply::Response;
 use super::admission::{Admitted, Unproven};
 use super::endpoint::{Endpoint, get};
 use super::openapi::operation::text_of;
-use super::openapi::parameters::{self, header, page};
+use super::openapi::parameters;
 use crate::access::Grant;
 use crate::api::expand::expansions;
 use crate::conn::Conn;
@@ -36,17 +36,11 @@ const CHANGES: &str = "/tables/{table}/changes";
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let about = "Follow the documents: a stream of server-sent events. Lists and documents are followed at \
                  their own paths too, with `Accept: text/event-stream`.";
-    let page =
-        page(&settings.limits).into_iter().filter(|it| !["offset", "cursor"].contains(&it.name.as_str()));
-    let returns = header(
-        "Last-Event-ID",
-        "The client returns, and this is the last event that it saw. It gets those that it has missed, or a \
-         `reset` event and everything anew.",
-    );
     let followed = get(CHANGES, "followDocuments", about)
-        .takes([parameters::name("table"), parameters::initial(), parameters::ticket(), returns])
+        .takes([parameters::name("table")])
+        .takes(parameters::live())
         .takes(parameters::filter())
-        .takes(page)
+        .takes(parameters::followed(&settings.limits))
         .takes(parameters::chosen())
         .takes(parameters::expansions(&settings.relations))
         .answers(200, text_of("The events, until the client leaves.", EVENT_STREAM))

@@ -138,24 +138,38 @@ pub(crate) fn filter() -> Vec<Parameter> {
 
 /// Describes the order and the pages of a list.
 pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
-    let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
+    let page = limit(limits).default(Some(limits.page.into()));
     let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
     vec![
-        query(
-            "order",
-            "How they are sorted: `age.desc,name`. The primary key comes last by itself.",
-            fields(32),
-        ),
+        order(),
         query("limit", "How many documents the page holds at most.", page),
         query("offset", "How many documents to skip; a cursor is cheaper.", offset),
         query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
-        query(
-            "index",
-            "The index to go through, which has to fit the conditions or the order; without it the service \
-             chooses one.",
-            text(),
-        ),
+        index(),
     ]
+}
+
+/// Describes the order of a list that is followed, and the number of documents in it.
+pub(crate) fn followed(limits: &Limits) -> [Parameter; 3] {
+    let about = "How many documents of the order are followed; without it, all that match.";
+    [order(), query("limit", about, limit(limits)), index()]
+}
+
+fn order() -> Parameter {
+    query("order", "How they are sorted: `age.desc,name`. The primary key comes last by itself.", fields(32))
+}
+
+fn limit(limits: &Limits) -> ObjectBuilder {
+    whole().minimum(Some(0)).maximum(Some(limits.page_max))
+}
+
+fn index() -> Parameter {
+    query(
+        "index",
+        "The index to go through, which has to fit the conditions or the order; without it the service \
+         chooses one.",
+        text(),
+    )
 }
 
 /// Describes `select` and `omit`.
@@ -216,14 +230,23 @@ pub(crate) fn columns() -> [Parameter; 2] {
     ]
 }
 
-pub(crate) fn initial() -> Parameter {
+/// Describes what only a live query takes.
+pub(crate) fn live() -> [Parameter; 3] {
     let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(true.into()));
-    query("initial", "Whether the stream begins with the documents that are there.", flag)
-}
-
-pub(crate) fn ticket() -> Parameter {
-    let about = "A ticket that `/tickets` gave for this URL, in place of credentials. It counts once.";
-    query("ticket", about, text().pattern(Some("^[0-9a-f]{32}$")))
+    [
+        query("initial", "Of a live query: whether it begins with the documents that are there.", flag),
+        query(
+            "ticket",
+            "Of a live query: a ticket that `/tickets` gave for this URL, in place of credentials. It counts \
+             once.",
+            text().pattern(Some("^[0-9a-f]{32}$")),
+        ),
+        header(
+            "Last-Event-ID",
+            "Of a live query: the client returns, and this is the last event that it saw. It gets those that \
+             it has missed, or a `reset` event and everything anew.",
+        ),
+    ]
 }
 
 pub(crate) fn all() -> Parameter {
