@@ -95,6 +95,22 @@ def keyboard(stage):
     expect(page.get_by_role("heading", name="There are no tables yet")).to_be_visible()
 
 
+@check
+def skip(stage):
+    """The link to the content leads there, and nothing else; other addresses after the # are none of a view."""
+    stage.service.fill("heroes", HEROES)
+    page = stage.page("#/tables/heroes/new")
+    text = editor(page, "New document")
+    text.fill('{"id": "typed"}')
+    address = page.url
+    page.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(text).to_have_value('{"id": "typed"}')
+    assert page.url == address, page.url
+    page.evaluate("new Promise((done) => { addEventListener('hashchange', () => setTimeout(done), { once: true }); location.hash = 'main'; })")
+    expect(text).to_have_value('{"id": "typed"}')
+
+
 def building(page):
     """Has the indexes of the page be half built until the returned function is called."""
     def half(route):

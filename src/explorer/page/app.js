@@ -27,7 +27,7 @@ const show = async () => {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const [path, query = ""] = (location.hash.slice(1) || "/").split(/\?(.*)/s);
+  const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : "/").split(/\?(.*)/s);
   for (const link of document.querySelectorAll("nav a")) {
     const target = link.getAttribute("href").slice(1);
     const isHere = target === path || target === "/" && path.startsWith("/tables/");
@@ -69,7 +69,13 @@ document.addEventListener("signed", () => {
   document.getElementById("who").replaceChildren(...signedIn() ? [button("Sign out", signOut)] : []);
   if (!signedIn()) show();
 });
+// What follows the # is the view's, so the content can't be a target there.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 window.addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.startsWith("#/")) return;
   show();
   main.focus();
 });
