@@ -17,6 +17,7 @@ import time
 from urllib.parse import quote
 
 import data  # noqa: F401, its checks register themselves
+import one  # noqa: F401
 import tools  # noqa: F401
 from bench import Database, Service, basic, browser, free_port, token
 from looks import accessible

@@ -27,16 +27,40 @@ const show = (error, from, outcome) => {
   outcome.replaceChildren(failure(error));
 };
 
+/** The most reasons that are listed. */
+const REASONS = 100;
+
+/** Those of several documents that aren't saved: `{ document, result }`. What the service has read no further than lacks a result. */
+const unsaved = (documents, results) => documents.map((document, at) => ({ document, result: results[at] }))
+  .filter(({ result }) => !(result?.status < 300));
+
+/** Says how many documents are saved, and for each other one why not. */
+const partly = (all, left) => {
+  const saved = all.length - left.length;
+  const reasons = left.slice(0, REASONS).map(({ result }) =>
+    h("li", {}, [result?.code ?? (result ? `status ${result.status}` : "not read"), result?.detail].filter(Boolean).join(": ")));
+  return h("div", { class: "problem", role: "alert" },
+    h("strong", {}, `${saved} of ${all.length} documents ${saved === 1 ? "is" : "are"} saved. These are not, and still in the editor, in this order:`),
+    h("ol", {}, reasons), left.length > REASONS && h("p", {}, `And ${left.length - REASONS} more.`));
+};
+
 export const newDocument = async (main, { table, signal }) => {
   const about = await described(table, { signal });
   const outcome = h("div");
   const start = about.primary_key === "id" ? { name: "Bruce Wayne", age: 38 } : { [about.primary_key]: "1", name: "Bruce Wayne" };
   const save = async () => {
-    const document = value(from);
-    if (document === undefined) return;
+    const edited = value(from);
+    if (edited === undefined) return;
     try {
-      await send("POST", `tables/${encodeURIComponent(table)}/docs`, json(document));
-      tell("The document is saved.");
+      const response = await send("POST", `tables/${encodeURIComponent(table)}/docs`, json(edited));
+      const left = Array.isArray(edited) ? unsaved(edited, await response.json()) : [];
+      if (left.length > 0) {
+        // Saved once more, those that are saved could be there twice.
+        from.value = pretty(left.map(({ document }) => document));
+        outcome.replaceChildren(partly(edited, left));
+        return;
+      }
+      tell(Array.isArray(edited) && edited.length !== 1 ? `${edited.length} documents are saved.` : "The document is saved.");
       location.hash = `#/tables/${encodeURIComponent(table)}`;
     } catch (error) { show(error, from, outcome); }
   };
