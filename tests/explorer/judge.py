@@ -220,6 +220,12 @@ roles = ["anonymous"]
 read = "public=eq.true"
 
 [[default.rules]]
+table = "drafts"
+roles = ["user"]
+read = "open=eq.true"
+change = "owner=eq.{sub}"
+
+[[default.rules]]
 table = "posts"
 roles = ["user"]
 read = "or=(public=eq.true,owner=eq.{sub})"
@@ -240,6 +246,8 @@ def with_rules(chromium):
             {"id": 2, "owner": "ada", "public": False, "moderation": "x"},
             {"id": 3, "owner": "bob", "public": False, "moderation": "x"},
         ])
+
+        service.fill("drafts", [{"id": 1, "owner": "ada", "open": True}])
 
         def sign_in(page, **claims):
             dialog = page.get_by_role("dialog")
@@ -268,6 +276,14 @@ def with_rules(chromium):
         text.fill(text.input_value().replace("bob", "ada"))
         user.get_by_role("button", name="Save").click()
         expect(user.get_by_role("alert")).to_contain_text("forbidden")
+        # What may be written, and not read any more.
+        user.goto(f"{service.url}/#/tables/drafts/doc?id=1")
+        text = editor(user, "Document 1")
+        text.fill(text.input_value().replace("true", "false"))
+        user.get_by_role("button", name="Save").click()
+        expect(user.get_by_text("The document is saved, and no longer one that you may read.")).to_be_visible()
+        expect(user).to_have_url(re.compile("#/tables/drafts$"))
+        assert service.must("GET", "/tables/drafts/docs/1")["open"] is False
         # Where anybody may read something, one signs in by the button.
         anybody.get_by_role("button", name="Sign in").click()
         sign_in(anybody, sub="ada", role="user")

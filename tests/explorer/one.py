@@ -31,6 +31,47 @@ def several(stage):
     assert json.loads(text.input_value()) == [{"id": "alfred"}, 1]
 
 
+# What follows live queries is cut off as long as `cut` is aborted.
+CUTTING = """
+    window.cut = new AbortController();
+    const send = window.fetch;
+    window.fetch = (path, options) => options?.headers?.Accept !== "text/event-stream" ? send(path, options)
+        : window.cut.signal.aborted ? Promise.reject(new TypeError("It is cut off."))
+        : send(path, { ...options, signal: AbortSignal.any([options.signal, window.cut.signal]) });
+"""
+
+
+@check
+def interrupted(stage):
+    """What changes while the stream is interrupted is in the editor and in the history as soon as it is back."""
+    stage.service.fill("heroes", HEROES)
+    page = stage.page()
+    page.add_init_script(CUTTING)
+    page.goto(f"{stage.service.url}/#/tables/heroes/doc?id=%22batman%22")
+    page.reload()
+    text, following = editor(page, "Document batman"), page.locator(".live.on")
+    entries = page.get_by_label("What changed while this was open").get_by_role("listitem")
+    expect(following).to_be_visible()
+    expect(entries).to_have_text(["Nothing has changed yet."])
+    page.evaluate("cut.abort()")
+    expect(following).to_have_count(0)
+    stage.service.must("PATCH", "/tables/heroes/docs/batman", {"age": 39})
+    page.evaluate("cut = new AbortController()")
+    expect(following).to_be_visible()
+    expect(entries).to_have_count(1)
+    expect(entries.first).to_contain_text("change age: 38 39")
+    expect(text).to_have_value(re.compile('"age": 39'))
+    # One's own changes stay, and one is told.
+    text.fill(text.input_value().replace("Bruce", "Mine"))
+    page.evaluate("cut.abort()")
+    expect(following).to_have_count(0)
+    stage.service.must("DELETE", "/tables/heroes/docs/batman")
+    page.evaluate("cut = new AbortController()")
+    expect(entries).to_have_count(2)
+    expect(entries.first).to_contain_text("remove")
+    expect(text).to_have_value(re.compile('"name": "Mine"'))
+
+
 @check
 def document(stage):
     """One document: errors at their place, If-Match, both versions side by side, history, delete."""
