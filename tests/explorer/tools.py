@@ -110,6 +110,9 @@ def service(stage):
     stage.service.fill("heroes", HEROES)
     grid = stage.page("#/tables/heroes")
     expect(grid.locator(".live.on")).to_be_visible()
+    # A second stream of the same one is no further live query.
+    other = stage.page("#/tables/heroes")
+    expect(other.locator(".live.on")).to_be_visible()
     page = stage.page("#/service")
     expect(page.locator(".plot")).to_have_count(8)
     line = page.locator(".plot", has_text="Requests").locator("polyline")
