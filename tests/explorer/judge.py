@@ -17,6 +17,7 @@ import time
 from urllib.parse import quote
 
 import data  # noqa: F401, its checks register themselves
+import one  # noqa: F401
 import tools  # noqa: F401
 from bench import Database, Service, basic, browser, free_port, token
 from looks import accessible
@@ -78,7 +79,9 @@ def with_users(chromium):
             dialog.get_by_label("Password").fill("wrong")
             dialog.get_by_role("button", name="Sign in").click()
             dialog = page.get_by_role("dialog")
-            dialog.get_by_label("User").fill("ada")
+            expect(dialog.get_by_role("alert")).to_have_text("The database knows no such user and password.")
+            expect(dialog.get_by_label("User")).to_have_value("ada")
+            expect(dialog.get_by_label("Password")).to_be_focused()
             dialog.get_by_label("Password").fill("quite secret")
             dialog.get_by_role("button", name="Sign in").click()
             expect(rows(page)).to_have_count(3)
@@ -105,6 +108,70 @@ def with_users(chromium):
             expect(page.get_by_role("dialog")).to_be_visible()
             page.reload()
             expect(page.get_by_role("dialog")).to_be_visible()
+            stage.close()
+        finally:
+            service.kill()
+            database.kill()
+
+
+def with_guests(chromium):
+    """Where one may do something without credentials, one signs in by a button, also where something is refused."""
+    with tempfile.TemporaryDirectory() as directory:
+        port = free_port()
+        database = Database(directory, port, password="secret")
+        service = Service(RDB_HOST=f"127.0.0.1:{port}", RDB_PASSWORD="secret", APP_AUTH="database", APP_ANONYMOUS_USER="guest")
+        service.authorization = basic("admin", "secret")
+        stage = Stage(chromium, service)
+        try:
+            service.fill("heroes", HEROES)
+            service.fill("hidden", [{"id": 1}])
+            service.reql("r.db('rethinkdb').table('users').insert({id: 'guest', password: ''})")
+            service.reql("r.db('rethinkdb').table('users').insert({id: 'ada', password: 'quite secret'})")
+            service.reql("r.table('heroes').grant('guest', {read: true})")
+            service.reql("r.table('heroes').grant('ada', {read: true, write: true})")
+
+            def sign_in(page, password):
+                dialog = page.get_by_role("dialog")
+                dialog.get_by_label("User").fill("ada")
+                dialog.get_by_label("Password").fill(password)
+                dialog.get_by_role("button", name="Sign in").click()
+
+            page = stage.page("#/tables/heroes/doc?id=%22batman%22")
+            button = page.locator("header").get_by_role("button", name="Sign in")
+            expect(button).to_be_visible()
+            text = editor(page, "Document batman")
+            text.fill(text.input_value().replace("38", "39"))
+            page.get_by_role("button", name="Save").click()
+            refused = page.get_by_role("alert")
+            expect(refused).to_contain_text("may not")
+            refused.get_by_role("button", name="Sign in").click()
+            sign_in(page, "wrong")
+            expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("The database knows no such user and password.")
+            sign_in(page, "quite secret")
+            expect(refused).to_have_count(0)
+            expect(button).to_have_count(0)
+            # What was typed is there still.
+            page.get_by_role("button", name="Save").click()
+            expect(page.get_by_text("The document is saved.")).to_be_visible()
+            assert service.must("GET", "/tables/heroes/docs/batman")["age"] == 39
+            page.get_by_role("button", name="Sign out").click()
+            # Whoever gives up is as before.
+            page.goto(f"{service.url}/#/tables/heroes")
+            expect(rows(page)).to_have_count(3)
+            button.click()
+            sign_in(page, "wrong")
+            expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+            page.get_by_role("button", name="Cancel").click()
+            expect(button).to_be_focused()
+            expect(page.locator(".live.on")).to_be_visible()
+            expect(page.locator("main .problem")).to_have_count(0)
+            # What isn't for guests is shown at once.
+            service.reql("r.table('hidden').grant('ada', {read: true})")
+            page.goto(f"{service.url}/#/")
+            expect(page.get_by_text("The list of tables isn't for this user.")).to_be_visible()
+            button.click()
+            sign_in(page, "quite secret")
+            expect(page.get_by_role("row", name="hidden")).to_be_visible()
             stage.close()
         finally:
             service.kill()
@@ -153,6 +220,12 @@ roles = ["anonymous"]
 read = "public=eq.true"
 
 [[default.rules]]
+table = "drafts"
+roles = ["user"]
+read = "open=eq.true"
+change = "owner=eq.{sub}"
+
+[[default.rules]]
 table = "posts"
 roles = ["user"]
 read = "or=(public=eq.true,owner=eq.{sub})"
@@ -173,6 +246,8 @@ def with_rules(chromium):
             {"id": 2, "owner": "ada", "public": False, "moderation": "x"},
             {"id": 3, "owner": "bob", "public": False, "moderation": "x"},
         ])
+
+        service.fill("drafts", [{"id": 1, "owner": "ada", "open": True}])
 
         def sign_in(page, **claims):
             dialog = page.get_by_role("dialog")
@@ -201,6 +276,18 @@ def with_rules(chromium):
         text.fill(text.input_value().replace("bob", "ada"))
         user.get_by_role("button", name="Save").click()
         expect(user.get_by_role("alert")).to_contain_text("forbidden")
+        # What may be written, and not read any more.
+        user.goto(f"{service.url}/#/tables/drafts/doc?id=1")
+        text = editor(user, "Document 1")
+        text.fill(text.input_value().replace("true", "false"))
+        user.get_by_role("button", name="Save").click()
+        expect(user.get_by_text("The document is saved, and no longer one that you may read.")).to_be_visible()
+        expect(user).to_have_url(re.compile("#/tables/drafts$"))
+        assert service.must("GET", "/tables/drafts/docs/1")["open"] is False
+        # Where anybody may read something, one signs in by the button.
+        anybody.get_by_role("button", name="Sign in").click()
+        sign_in(anybody, sub="ada", role="user")
+        expect(rows(anybody)).to_have_count(3)
         admin = stage.page("#/")
         sign_in(admin, sub="root", role="admin")
         expect(admin.get_by_role("row", name="posts").get_by_role("cell").first).to_have_text("3")
@@ -224,7 +311,7 @@ def main():
         del arguments[at:at + 2]
     failed = []
     with browser() as chromium:
-        for run in [*CHECKS, with_relations, with_own_database, with_users, with_rules]:
+        for run in [*CHECKS, with_relations, with_own_database, with_users, with_guests, with_rules]:
             if arguments and run.__name__ not in arguments:
                 continue
             began = time.monotonic()

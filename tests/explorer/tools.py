@@ -110,6 +110,9 @@ def service(stage):
     stage.service.fill("heroes", HEROES)
     grid = stage.page("#/tables/heroes")
     expect(grid.locator(".live.on")).to_be_visible()
+    # A second stream of the same one is no further live query.
+    other = stage.page("#/tables/heroes")
+    expect(other.locator(".live.on")).to_be_visible()
     page = stage.page("#/service")
     expect(page.locator(".plot")).to_have_count(8)
     line = page.locator(".plot", has_text="Requests").locator("polyline")
@@ -159,6 +162,21 @@ def import_and_export(stage):
             page.get_by_role("button", name="Import").click()
             expect(page.get_by_text("2 documents are written, 0 are faulty.")).to_be_visible()
             assert stage.service.must("GET", "/tables/csv/docs/1")["name"] == 'a, "b"\nc'
+            # A quote within a cell is text, as for the service; other separators; lines that end as they may.
+            file.write_bytes(b'id;size\r\n1;5,5" nail\r\n2;"5"" ;nail"\r3;"a" b"c\n\n4;"\n5;x"\n')
+            page.locator("input[type=file]").set_input_files(file)
+            page.get_by_label("Into table").fill("nails")
+            page.get_by_label("Separator").select_option(";")
+            page.get_by_role("button", name="Import").click()
+            expect(page.get_by_text("4 documents are written, 0 are faulty. That is all.")).to_be_visible()
+            sizes = {row["id"]: row["size"] for row in stage.service.must("GET", "/tables/nails/docs")}
+            assert sizes == {1: '5,5" nail', 2: '5" ;nail', 3: 'a b"c', 4: "\n5;x"}, sizes
+            file.write_text('id\tsize\n5\tx\n6\t"open\n7\tx\n')
+            page.locator("input[type=file]").set_input_files(file)
+            page.get_by_label("Separator").select_option("tab")
+            page.get_by_role("button", name="Import").click()
+            expect(page.get_by_text("1 documents are written, 1 are faulty. That is all.")).to_be_visible()
+            expect(page.get_by_role("row", name=re.compile("^3 "))).to_contain_text("quote")
 
 
 MARKUP = [

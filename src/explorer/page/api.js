@@ -3,7 +3,11 @@
 import { ask, h, labelled } from "./dom.js";
 
 let authorization = null;
+/** The user who was given last, so that only the password has to be typed again. */
+let named = "";
 let asking = null;
+/** How the service takes credentials, by its own description: "basic" or "bearer". */
+let scheme = null;
 let away = false;
 const listeners = new Set();
 
@@ -25,30 +29,51 @@ const setAway = (is) => {
 };
 
 export const signedIn = () => authorization !== null;
+/** Whether the service takes credentials at all, as far as it is known. */
+export const takesCredentials = () => scheme !== null;
 export const signOut = () => {
   authorization = null;
+  named = "";
   document.dispatchEvent(new Event("signed"));
 };
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
-const signIn = (challenge) => {
+/** Asks for credentials; `refused` says why those before weren't taken. */
+const askWho = (bearer, refused) => {
   asking ??= (async () => {
-    const bearer = /^\s*bearer/i.test(challenge);
-    const name = h("input", { name: "user", autocomplete: "username", required: !bearer, autocapitalize: "off" });
-    const secret = h("input", { name: "secret", type: "password", autocomplete: bearer ? "off" : "current-password" });
+    const name = h("input", { name: "user", value: named, autocomplete: "username", required: !bearer, autocapitalize: "off" });
+    const secret = h("input", { name: "secret", type: "password", autofocus: named !== "", autocomplete: bearer ? "off" : "current-password" });
     const answer = await ask("Sign in", [
+      refused && h("p", { class: "problem", role: "alert" }, refused),
       h("p", {}, bearer ? "This service asks for a token. It is forgotten with this page."
         : "This service asks for a database user. The password is forgotten with this page."),
       bearer ? labelled("Token", secret) : [labelled("User", name), labelled("Password", secret)],
     ], [h("button", { value: "in", class: "main" }, "Sign in")]);
     asking = null;
     if (answer !== "in") return false;
+    named = name.value;
     authorization = bearer ? `Bearer ${secret.value.trim()}` : `Basic ${base64(`${name.value}:${secret.value}`)}`;
     document.dispatchEvent(new Event("signed"));
     return true;
   })();
   return asking;
+};
+
+/** Asks for credentials that no answer has asked for, and tries them. Returns whether there are some then. */
+export const signIn = async () => {
+  if (!await askWho(scheme === "bearer")) return false;
+  try {
+    // Wrong ones are told of here, by a request that changes nothing.
+    await read("tables");
+  } catch (error) {
+    if (error.status === 401) {
+      signOut();
+      return false;
+    }
+  }
+  document.dispatchEvent(new Event("admitted"));
+  return true;
 };
 
 /** Sends a request and returns the response, or throws its problem. Asks for credentials where they are needed, unless `quiet`. */
@@ -72,10 +97,13 @@ export const send = async (method, path, { headers = {}, body, signal, quiet = f
     let problem = {};
     try { problem = JSON.parse(text); } catch { /* It is from something in between. */ }
     if (response.status === 401 && !quiet) {
-      const challenge = response.headers.get("WWW-Authenticate") ?? "";
-      if (used !== authorization || await signIn(challenge)) continue;
+      const bearer = /^\s*bearer/i.test(response.headers.get("WWW-Authenticate") ?? "");
+      if (used !== authorization || await askWho(bearer, used && (problem.detail ?? "These credentials are refused."))) continue;
     }
-    throw new Problem(problem, response.status);
+    const error = new Problem(problem, response.status);
+    // Where one may do something without credentials, nothing else asks for them.
+    if (problem.code === "forbidden" && !used && takesCredentials()) error.signIn = signIn;
+    throw error;
   }
 };
 
@@ -152,6 +180,7 @@ export const follow = async (path, { signal, event, state }) => {
 let known = null;
 export const features = () => {
   known ??= read("openapi.json").then((api) => {
+    scheme = Object.values(api.components?.securitySchemes ?? {}).find(({ type }) => type === "http")?.scheme ?? null;
     const list = api.paths["/tables/{table}/docs"] ?? api.paths["/tables/{t}/docs"] ?? {};
     return {
       reql: Boolean(api.paths["/reql"]),

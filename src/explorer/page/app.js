@@ -1,7 +1,7 @@
 // Which view is shown: the part of the address behind the # says it, so that it can be shared.
 
 import { button, cut, failure, h } from "./dom.js";
-import { features, onAway, read, signedIn, signOut } from "./api.js";
+import { features, onAway, read, signedIn, signIn, signOut, takesCredentials } from "./api.js";
 import { document as one, newDocument } from "./document.js";
 import { grid } from "./grid.js";
 import { load } from "./load.js";
@@ -11,7 +11,10 @@ import { tables } from "./tables.js";
 
 const main = document.getElementById("main");
 const banner = document.getElementById("state");
+const user = document.getElementById("who");
 let current = new AbortController();
+/** Whether what is shown may have something of the user's own in it. */
+let isKept = false;
 
 const ROUTES = [
   [/^\/$/, tables, "Tables"],
@@ -27,7 +30,8 @@ const show = async () => {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const [path, query = ""] = (location.hash.slice(1) || "/").split(/\?(.*)/s);
+  isKept = false;
+  const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : "/").split(/\?(.*)/s);
   for (const link of document.querySelectorAll("nav a")) {
     const target = link.getAttribute("href").slice(1);
     const isHere = target === path || target === "/" && path.startsWith("/tables/");
@@ -50,11 +54,24 @@ const show = async () => {
     table = decodeURIComponent(pattern.exec(path)[1] ?? "");
     document.title = `${table || title} – warp-reql`;
     await view(main, { table, parameters: new URLSearchParams(query), signal });
+    if (!signal.aborted) isKept = view !== tables && view !== service;
   } catch (error) {
     if (signal.aborted) return;
     main.replaceChildren(h("h1", {}, table ? [h("a", { href: "#/" }, "Tables"), " / ", cut(table)] : title), failure(error), button("Try again", show));
   } finally { clearTimeout(wait); }
 };
+
+const showUser = () => {
+  const hadFocus = user.contains(document.activeElement);
+  // The view ends before its user does.
+  const leave = () => { current.abort(); signOut(); show(); };
+  user.replaceChildren(...signedIn() ? [button("Sign out", leave)] : takesCredentials() ? [button("Sign in", signIn)] : []);
+  if (hadFocus) user.firstChild?.focus();
+};
+const learn = () => features().then((able) => {
+  document.getElementById("nav-reql").hidden = !able.reql;
+  showUser();
+}, () => {});
 
 onAway((away) => {
   banner.hidden = !away;
@@ -63,13 +80,17 @@ onAway((away) => {
     // Any answer will do.
     const ask = () => read("openapi.json").catch((error) => { if (error.status === 0) setTimeout(ask, 2000); });
     setTimeout(ask, 2000);
-  }
+  } else learn();
 });
-document.addEventListener("signed", () => {
-  document.getElementById("who").replaceChildren(...signedIn() ? [button("Sign out", signOut)] : []);
-  if (!signedIn()) show();
+document.addEventListener("signed", showUser);
+document.addEventListener("admitted", () => { if (!isKept) show(); });
+// What follows the # is the view's, so the content can't be a target there.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
 });
 window.addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.startsWith("#/")) return;
   show();
   main.focus();
 });
@@ -83,5 +104,5 @@ document.addEventListener("keydown", (event) => {
     }
   }
 });
-features().then((able) => { document.getElementById("nav-reql").hidden = !able.reql; }, () => {});
+learn();
 show();

@@ -27,16 +27,40 @@ const show = (error, from, outcome) => {
   outcome.replaceChildren(failure(error));
 };
 
+/** The most reasons that are listed. */
+const REASONS = 100;
+
+/** Those of several documents that aren't saved: `{ document, result }`. What the service has read no further than lacks a result. */
+const unsaved = (documents, results) => documents.map((document, at) => ({ document, result: results[at] }))
+  .filter(({ result }) => !(result?.status < 300));
+
+/** Says how many documents are saved, and for each other one why not. */
+const partly = (all, left) => {
+  const saved = all.length - left.length;
+  const reasons = left.slice(0, REASONS).map(({ result }) =>
+    h("li", {}, [result?.code ?? (result ? `status ${result.status}` : "not read"), result?.detail].filter(Boolean).join(": ")));
+  return h("div", { class: "problem", role: "alert" },
+    h("strong", {}, `${saved} of ${all.length} documents ${saved === 1 ? "is" : "are"} saved. These are not, and still in the editor, in this order:`),
+    h("ol", {}, reasons), left.length > REASONS && h("p", {}, `And ${left.length - REASONS} more.`));
+};
+
 export const newDocument = async (main, { table, signal }) => {
   const about = await described(table, { signal });
   const outcome = h("div");
   const start = about.primary_key === "id" ? { name: "Bruce Wayne", age: 38 } : { [about.primary_key]: "1", name: "Bruce Wayne" };
   const save = async () => {
-    const document = value(from);
-    if (document === undefined) return;
+    const edited = value(from);
+    if (edited === undefined) return;
     try {
-      await send("POST", `tables/${encodeURIComponent(table)}/docs`, json(document));
-      tell("The document is saved.");
+      const response = await send("POST", `tables/${encodeURIComponent(table)}/docs`, json(edited));
+      const left = Array.isArray(edited) ? unsaved(edited, await response.json()) : [];
+      if (left.length > 0) {
+        // Saved once more, those that are saved could be there twice.
+        from.value = pretty(left.map(({ document }) => document));
+        outcome.replaceChildren(partly(edited, left));
+        return;
+      }
+      tell(Array.isArray(edited) && edited.length !== 1 ? `${edited.length} documents are saved.` : "The document is saved.");
       location.hash = `#/tables/${encodeURIComponent(table)}`;
     } catch (error) { show(error, from, outcome); }
   };
@@ -77,9 +101,16 @@ export const document = async (main, { table, parameters, signal }) => {
   let saved = "";
   let tag = null;
 
+  // The document as the service has told it last, which the editor may be behind.
+  let known = null;
+
   const load = async () => {
     const response = await send("GET", path, { signal });
     return [pretty(await response.json()), response.headers.get("ETag")];
+  };
+  const leave = (why) => {
+    tell(why);
+    location.hash = `#/tables/${encodeURIComponent(table)}`;
   };
   const take = (text, its) => {
     saved = text;
@@ -122,7 +153,10 @@ export const document = async (main, { table, parameters, signal }) => {
   const put = async (body, condition) => {
     try {
       const response = await send("PUT", path, { headers: { "Content-Type": "application/json", ...condition }, body });
-      take(pretty(await response.json()), response.headers.get("ETag"));
+      const text = await response.text();
+      // As it is now, whoever has saved it may not read it.
+      if (text === "") return leave("The document is saved, and no longer one that you may read.");
+      take(pretty(JSON.parse(text)), response.headers.get("ETag"));
       tell("The document is saved.");
       // Someone may have changed it once more, while this was on its way.
       catchUp();
@@ -141,8 +175,7 @@ export const document = async (main, { table, parameters, signal }) => {
     if (answer !== "delete") return;
     try {
       await send("DELETE", path, { headers: tag ? { "If-Match": tag } : {} });
-      tell("The document is deleted.");
-      location.hash = `#/tables/${encodeURIComponent(table)}`;
+      leave("The document is deleted.");
     } catch (error) {
       if (error.status !== 412) return outcome.replaceChildren(failure(error));
       try {
@@ -153,6 +186,7 @@ export const document = async (main, { table, parameters, signal }) => {
   };
   const from = editor({ label: `Document ${idText(id)}`, onsubmit: save, rows: 20 });
   take(...await load());
+  known = JSON.parse(saved);
   main.replaceChildren(crumbs(table, cut(idText(id))),
     h("div", { class: "row" }, button("Save", save, { class: "main" }), button("Delete", remove, { class: "danger" }),
       button("Undo my changes", () => { take(saved, tag); catchUp(); }), button("Copy as curl", () => copy(curl("GET", path))),
@@ -161,19 +195,34 @@ export const document = async (main, { table, parameters, signal }) => {
 
   const none = h("li", { class: "dim" }, "Nothing has changed yet.");
   history.append(none);
+  // A stream has the document at its beginning, and after a `reset`: that tells what was missed before.
   const changed = ({ type, data }) => {
-    if (!["add", "change", "remove"].includes(type)) return;
+    if (!["initial", "add", "change", "remove"].includes(type)) return;
+    const before = type === "initial" ? known : data.old;
+    const told = differences(before, data.new);
+    known = data.new;
+    if (told.length === 0) return;
     none.remove();
-    history.prepend(h("li", {}, h("time", {}, new Date().toLocaleTimeString()), ` ${type} `, differences(data.old, data.new)));
+    const kind = data.new === null ? "remove" : before === null ? "add" : "change";
+    history.prepend(h("li", {}, h("time", {}, new Date().toLocaleTimeString()), ` ${kind} `, told));
     if (history.childElementCount > HISTORY) history.lastElementChild.remove();
     behind = Boolean(data.new);
     catchUp();
   };
-  follow(`${path}?initial=false`, {
-    signal, event: changed,
-    state: (now) => {
-      state.textContent = now === "live" ? "following" : now;
-      state.className = now === "live" ? "live on" : "live";
-    },
-  });
+  let feed = null;
+  const watch = () => {
+    feed?.abort();
+    feed = new AbortController();
+    follow(path, {
+      signal: feed.signal, event: changed,
+      state: (now) => {
+        state.textContent = now === "live" ? "following" : now;
+        state.className = now === "live" ? "live on" : "live";
+      },
+    });
+  };
+  signal.addEventListener("abort", () => feed?.abort());
+  // Here, `document` is another one.
+  window.document.addEventListener("signed", watch, { signal });
+  watch();
 };

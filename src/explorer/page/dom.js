@@ -72,11 +72,13 @@ export const copy = async (text) => {
 /** What went wrong, for whoever reads it. */
 export const failure = (error) => {
   const problem = error.problem ?? {};
-  return h("div", { class: "problem", role: "alert" },
+  const shown = h("div", { class: "problem", role: "alert" },
     h("strong", {}, problem.detail ?? error.message),
     problem.excerpt && h("pre", { class: "code", tabIndex: 0 }, problem.excerpt),
     problem.hint && h("p", {}, problem.hint),
     // The excerpt has its place already.
     problem.cause && !problem.excerpt && h("details", {}, h("summary", {}, "Cause"), h("pre", { class: "code", tabIndex: 0 }, problem.cause)),
-    problem.code && h("p", { class: "dim" }, problem.code, problem.request_id ? `, request ${problem.request_id}` : ""));
+    problem.code && h("p", { class: "dim" }, problem.code, problem.request_id ? `, request ${problem.request_id}` : ""),
+    error.signIn && button("Sign in", async () => { if (await error.signIn()) shown.remove(); }));
+  return shown;
 };

@@ -28,25 +28,24 @@ const learn = (table, documents) => {
   seen.set(table, fields);
 };
 
+/** The signs that end a name or a value are escaped within one. In a name in quotes they needn't be. */
+const escaped = (text) => text.replaceAll("%", "%25").replaceAll("&", "%26");
+const unescaped = (text) => text.replaceAll(/%(?:25|26|3D)/g, decodeURIComponent);
 /** Conditions as one writes them, from parameters and back. */
-const written = (parameters) => [...parameters].filter(([name]) => !PARTS.includes(name))
-  .map(([name, value]) => `${name}=${value.replaceAll("%", "%25").replaceAll("&", "%26")}`).join("&");
-const conditions = (text) => text.split("&").map((part) => part.trim()).filter(Boolean).map((part) => {
-  const at = part.indexOf("=");
-  const decode = (one) => one.replaceAll("%26", "&").replaceAll("%25", "%");
-  return at < 0 ? [decode(part), ""] : [decode(part.slice(0, at)), decode(part.slice(at + 1))];
-});
+const written = (parameters) => [...parameters].filter(([name]) => !PARTS.includes(name)).map(([name, value]) =>
+  `${escaped(name).replaceAll(/"(?:[^"\\]|\\.)*"|=/g, (part) => (part === "=" ? "%3D" : part))}=${escaped(value)}`).join("&");
+const conditions = (text) => [...text.matchAll(/((?:"(?:[^"\\]|\\.)*"|[^=&])*)(?:=([^&]*))?(?:&|$)/g)]
+  .filter(([part]) => /[^\s&]/.test(part)).map(([, name, value = ""]) => [unescaped(name.trim()), unescaped(value.trimEnd())]);
 
-const afterSign = (text, caret, signs) => {
-  let from = caret;
-  while (from > 0 && !signs.includes(text[from - 1])) from -= 1;
-  return from;
-};
+/** Where these signs stand outside of names and values in quotes. */
+const places = (text, signs) => [...text.matchAll(/(?<=^|[&(,.=:[{\s])"(?:[^"\\]|\\.)*"?|[^]/g)]
+  .filter(([part]) => signs.includes(part)).map(({ index }) => index);
+const afterSign = (text, caret, signs) => (places(text.slice(0, caret), signs).at(-1) ?? -1) + 1;
 const suggestCondition = (table) => (text, caret) => {
   const from = afterSign(text, caret, "&(,");
   const part = text.slice(from, caret);
-  const equals = part.indexOf("=");
-  if (equals < 0) return { from, options: fieldsOf(table).map((name) => ({ text: name, insert: `${name}=` })) };
+  const [equals] = places(part, "=");
+  if (equals === undefined) return { from, options: fieldsOf(table).map((name) => ({ text: name, insert: `${escaped(name)}=` })) };
   const value = part.slice(equals + 1).replace(/^not\./, "");
   return value.includes(".") ? null : { from: caret - value.length, options: OPERATORS };
 };

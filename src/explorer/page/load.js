@@ -38,24 +38,48 @@ async function* whole(file, told) {
   }
 }
 
+/** What separates the cells of CSV, by the name that the service has for it. */
+const SEPARATORS = { ",": ",", ";": ";", "|": "|", tab: "\t" };
+
+/**
+ * Returns whether the end of a line of CSV is within quotes, by whether its start was. As for the service, a quote
+ * opens at the start of a cell only, and is text elsewhere.
+ */
+const isOpenAfter = (text, wasOpen, separator) => {
+  let [at, isOpen] = [0, wasOpen];
+  for (;;) {
+    if (!isOpen && text[at] === '"') [at, isOpen] = [at + 1, true];
+    while (isOpen) {
+      const quote = text.indexOf('"', at);
+      if (quote < 0) return true;
+      // Two of them are one within the cell.
+      isOpen = text[quote + 1] === '"';
+      at = quote + (isOpen ? 2 : 1);
+    }
+    at = text.indexOf(separator, at) + 1;
+    if (at === 0) return false;
+  }
+};
+
 /** Hands out the records of CSV as text (RFC 4180): a record may have several lines. */
-async function* records(file, told) {
-  let line = 0;
-  let bytes = 0;
-  let open = "";
-  let first = 1;
+async function* records(file, told, separator) {
+  let [line, first, bytes] = [0, 1, 0];
+  let [record, isOpen] = ["", false];
   for await (const raw of lines(file.stream())) {
     line += 1;
     bytes += raw.length + 1;
     told(bytes);
-    if (open === "") first = line;
-    open += `${raw}\n`;
-    if ((open.match(/"/g) ?? []).length % 2 === 0) {
-      if (open.trim() !== "") yield { line: first, text: open };
-      open = "";
+    // A carriage return alone ends a line, too.
+    for (const text of `${raw}\n`.match(/[^\r\n]*(?:\r\n|\r|\n)/g)) {
+      if (record === "") first = line;
+      record += text;
+      isOpen = isOpenAfter(text, isOpen, separator);
+      if (isOpen) continue;
+      if (/[^\r\n]/.test(record)) yield { line: first, text: record };
+      record = "";
     }
   }
-  if (open) yield { line: first, fault: "A quote isn't closed." };
+  if (record) yield { line: first, fault: "A quote isn't closed." };
 }
 
 /** What a file is, by its name. */
@@ -67,6 +91,7 @@ export const load = async (main, { parameters, signal }) => {
   const file = h("input", { type: "file", accept: ".json,.ndjson,.jsonl,.csv,application/json,text/csv" });
   const table = h("input", { list: "tables", required: true, value: parameters.get("table") ?? "", autocapitalize: "off", pattern: "[A-Za-z0-9_\\-]{1,128}" });
   const format = h("select", {}, h("option", { value: "" }, "by the file's name"), formats.map((name) => h("option", { value: name }, name.toUpperCase())));
+  const separator = h("select", {}, Object.keys(SEPARATORS).map((name) => h("option", { value: name }, name)));
   const same = h("select", {}, [["", "report it"], ["merge-duplicates", "merge into it"], ["replace-duplicates", "replace it"]]
     .map(([value, text]) => h("option", { value }, text)));
   const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Progress" });
@@ -83,7 +108,8 @@ export const load = async (main, { parameters, signal }) => {
     if (tables && !tables.some(({ name }) => name === table.value)) {
       await send("POST", "tables", json({ name: table.value })).catch((error) => { if (error.status !== 409) throw error; });
     }
-    const path = `tables/${encodeURIComponent(table.value)}/docs`;
+    const cells = separator.value;
+    const path = `tables/${encodeURIComponent(table.value)}/docs${kind === "csv" ? `?separator=${encodeURIComponent(cells)}` : ""}`;
     let [done, wrong, bytes] = [0, 0, 0];
     const faulty = (line, why) => {
       wrong += 1;
@@ -129,7 +155,7 @@ export const load = async (main, { parameters, signal }) => {
       if (unread > 1 && unread === batch.length) throw new Error("The service can't read what is in this file.");
     };
     const count = (so) => { bytes = so; };
-    const source = kind === "json" ? whole(from, count) : kind === "ndjson" ? ndjson(from, count) : records(from, count);
+    const source = kind === "json" ? whole(from, count) : kind === "ndjson" ? ndjson(from, count) : records(from, count, SEPARATORS[cells]);
     let batch = [];
     let size = 0;
     for await (const one of source) {
@@ -182,7 +208,7 @@ export const load = async (main, { parameters, signal }) => {
       if (form.reportValidity()) begin(file.files[0]);
     },
   }, h("p", {}, "Drop a file here, or choose one."), h("div", { class: "row" }, labelled("File", file), labelled("Into table", table),
-    labelled("Format", format), labelled("If a document exists", same)),
+    labelled("Format", format), able.csv && labelled("Separator of CSV", separator), labelled("If a document exists", same)),
   h("datalist", { id: "tables" }, (tables ?? []).map(({ name }) => h("option", { value: name }))),
   h("div", { class: "row" }, h("button", { class: "main" }, "Import"), halt));
   file.required = true;

@@ -111,7 +111,7 @@ export const service = async (main, { signal }) => {
       plots.used.add(sum(now.all, "warp_reql_db_connections", { state: "in_use" }));
       plots.standing.add(sum(now.all, "warp_reql_db_connections", { state: "standing_by" }));
       plots.waiting.add(sum(now.all, "warp_reql_db_waiting"));
-      plots.feeds.add(sum(now.all, "warp_reql_feeds"));
+      plots.feeds.add(sum(now.all, "warp_reql_live_queries"));
       plots.memory.add(sum(now.all, "process_resident_memory_bytes") / 2 ** 20);
       before = now;
       problem.replaceChildren();
