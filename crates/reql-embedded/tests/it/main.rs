@@ -9,6 +9,7 @@ mod backup;
 mod backup_rounds;
 mod bounded;
 mod bounded_cursors;
+mod bounded_work;
 mod crash;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;

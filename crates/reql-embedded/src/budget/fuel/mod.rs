@@ -39,7 +39,7 @@ const FIRST_STEP: usize = 1_000;
 const BETWEEN: Duration = Duration::from_millis(5);
 
 /// The bytes of a text that are copied or compared for a unit.
-const BYTES: usize = 64;
+pub const BYTES: usize = 64;
 
 thread_local! {
     static LEFT: Cell<usize> = const { Cell::new(0) };
