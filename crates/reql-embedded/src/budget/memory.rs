@@ -161,6 +161,15 @@ impl Reservation {
         self.add_bytes(after)
     }
 
+    /// Gives back bytes that were added. The pool gets them in large steps.
+    #[inline]
+    pub fn release(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes as u64);
+        if self.taken - self.used > 2 * CHUNK {
+            self.shrink(self.used);
+        }
+    }
+
     #[cold]
     fn grow(&mut self, used: u64) -> Result<()> {
         let wanted = used - self.taken;
@@ -232,6 +241,26 @@ mod tests {
         drop(first);
         assert_eq!((query.used(), server.used()), (0, 0));
         assert!((1 << 20..=2 << 20).contains(&server.high_water()));
+    }
+
+    #[test]
+    fn what_is_released_is_given_back_in_steps() {
+        let pool = Pool::new(4 << 20);
+        let mut reservation = Reservation::new(&pool);
+        reservation.add_bytes(2 << 20).expect("room");
+        let mut steps = 0;
+        for left in (0..2048).rev().map(|rows: u64| rows << 10) {
+            let before = pool.used();
+            reservation.release(1 << 10);
+            steps += u32::from(pool.used() != before);
+            assert!((left..=left + 2 * CHUNK).contains(&pool.used()), "{left} bytes of {pool:?}");
+        }
+        assert!(steps <= 64, "{steps} steps");
+        reservation.release(10);
+        reservation.add_bytes(1 << 20).expect("room");
+        assert!(pool.used() >= 1 << 20);
+        drop(reservation);
+        assert_eq!(pool.used(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::env::Env;
 use super::profile::Trace;
 use super::stream::{FeedTraits, ParallelScan, Stream};
 use super::val::Val;
+use crate::budget::fuel;
 use crate::budget::memory::Reservation;
 use crate::datum::{display_g20, json};
 use crate::error::{Error, ErrorKind, Result};
@@ -105,6 +106,8 @@ pub struct Cursor {
     is_first: bool,
     /// True if the feed had no more news.
     is_blocked: bool,
+    /// Memory of the large values that the stream works with, such as those of variables.
+    _kept: Option<Reservation>,
 }
 
 /// The size and the end of a batch.
@@ -121,7 +124,7 @@ impl Cursor {
     pub(super) fn new(stream: Stream, env: Env) -> Result<Self> {
         let batching = Batching::of_query(&env)?;
         let env = if stream.feed().is_some() { env.for_cursor() } else { env };
-        Ok(Cursor { env, stream, batching, is_first: true, is_blocked: false })
+        Ok(Cursor { env, stream, batching, is_first: true, is_blocked: false, _kept: fuel::take_kept() })
     }
 
     /// Appends the rows of the next batch as JSON, separated by commas.

@@ -220,6 +220,7 @@ fn matches_object(predicate: &Datum, value: &Datum, bt: Bt) -> Result<bool> {
         if !matches {
             return Ok(false);
         }
+        fuel::spend(1)?;
     }
     Ok(true)
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::limits::Limits;
+use crate::budget::fuel;
 use crate::datum::pseudo::{self, Literals};
 use crate::datum::{Datum, Object, ObjectBuilder};
 use crate::error::{Error, Result};
@@ -95,6 +96,9 @@ impl PathSpec {
     }
 
     fn project_into(&self, out: &mut ObjectBuilder, datum: &Datum, limits: Limits) -> Option<()> {
+        if !self.burn() {
+            return None;
+        }
         match self {
             PathSpec::Field(key) => {
                 if let Some(value) = fields(datum)?.get(key) {
@@ -145,6 +149,9 @@ impl PathSpec {
     }
 
     fn remove_from(&self, object: &mut ObjectBuilder, limits: Limits) {
+        if !self.burn() {
+            return;
+        }
         match self {
             PathSpec::Field(key) => drop(object.remove(key)),
             PathSpec::All(paths) => paths.iter().for_each(|path| path.remove_from(object, limits)),
@@ -159,8 +166,20 @@ impl PathSpec {
         }
     }
 
+    /// Counts the work on this level of the paths. Returns false if the work should stop.
+    fn burn(&self) -> bool {
+        match self {
+            PathSpec::Field(_) => true,
+            PathSpec::All(paths) => fuel::burn(paths.len() / 2),
+            PathSpec::Inside(paths) => fuel::burn(1 + paths.len() / 2),
+        }
+    }
+
     /// Returns true if all of the paths exist, and lead to values other than `null`.
     pub fn is_in(&self, datum: &Datum) -> bool {
+        if !self.burn() {
+            return false;
+        }
         match self {
             PathSpec::Field(key) => datum.get(key).is_some_and(|value| !value.is_null()),
             PathSpec::All(paths) => paths.iter().all(|path| path.is_in(datum)),

@@ -88,7 +88,9 @@ pub fn run(query: &Query, env: Env) -> Result<Answer> {
 fn sequence(val: Val, env: Env) -> Result<Answer> {
     let stream = val.into_stream(&env)?;
     if stream.is_array() {
-        return Ok(Answer::Atom(stream.collect(&env, Bt::default())?));
+        let (rows, held) = stream.rows(&env, Bt::default())?;
+        held.keep()?;
+        return Ok(Answer::Atom(Datum::array(rows)));
     }
     Ok(Answer::Cursor(Box::new(Cursor::new(stream, env)?)))
 }

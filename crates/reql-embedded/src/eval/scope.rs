@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::captures::Captures;
+use crate::budget::fuel;
 use crate::datum::Datum;
 
 /// The bindings that a term sees: the arguments of the function around it, and the variables that this
@@ -36,6 +37,9 @@ pub(super) fn binds_implicit(params: &[i64]) -> bool {
     matches!(params, [variable] if *variable >= 0)
 }
 
+/// The bindings that are looked through for a unit. The first ones cost no more than the term.
+const NEAR: usize = 16;
+
 impl Scope<'_> {
     /// The scope without bindings.
     pub const EMPTY: Scope<'static> = Scope { params: &[], args: &[], captured: &Captured::NOTHING };
@@ -49,6 +53,9 @@ impl<'a> Scope<'a> {
 
     /// Returns the value of a variable; the compiler has made sure that it is bound.
     pub fn get(&self, variable: i64) -> Option<&'a Datum> {
+        if self.params.len() > NEAR {
+            fuel::burn(self.params.len() / NEAR);
+        }
         // Of parameters with the same name, the first one counts.
         match self.params.iter().position(|param| *param == variable) {
             Some(at) => self.args.get(at),
@@ -103,11 +110,16 @@ impl Captured {
 
     fn get(&self, variable: i64) -> Option<&Datum> {
         let mut binding = self.innermost.as_deref();
+        let mut passed = 0_usize;
         while let Some(found) = binding {
             if found.variable == variable {
                 return Some(&found.value);
             }
             binding = found.outer.as_deref();
+            passed += 1;
+            if passed.is_multiple_of(NEAR) {
+                fuel::burn(1);
+            }
         }
         None
     }

@@ -169,7 +169,7 @@ impl Term {
     ) -> Result<(Cow<'a, Datum>, Bt)> {
         if let Shape::Op { plain: Some(plain), .. } = &self.shape {
             let call = || {
-                fuel::spend(1)?;
+                self.spend()?;
                 evaluate(*plain, &mut Call::plain(env, scope, self, flags))
             };
             let look = || stacker::maybe_grow(64 * 1024, 1024 * 1024, call);
@@ -196,7 +196,7 @@ impl Term {
     }
 
     fn eval_here(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
-        fuel::spend(1)?;
+        self.spend()?;
         match &self.shape {
             Shape::Datum(_) | Shape::Var(_) | Shape::Implicit => match self.peek(scope) {
                 Some(datum) => Ok(Val::datum(datum.clone(), self.bt)),
@@ -216,6 +216,12 @@ impl Term {
                 Ok(val)
             }
         }
+    }
+
+    /// Counts the evaluation of the term, and of arguments that are only borrowed.
+    #[inline]
+    fn spend(&self) -> Result<()> {
+        fuel::spend(1 + self.args().len() / 8)
     }
 
     fn eval_args(&self, inner: &Term, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {

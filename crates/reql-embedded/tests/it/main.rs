@@ -8,6 +8,8 @@ mod backup;
 #[cfg(all(unix, feature = "daemon"))]
 mod backup_rounds;
 mod bounded;
+mod bounded_cursors;
+mod bounded_work;
 mod crash;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;

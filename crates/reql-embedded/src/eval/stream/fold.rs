@@ -19,7 +19,7 @@ pub struct Fold {
     pub emit: Func,
     /// Function from the last value to an array of rows.
     pub final_emit: Option<Func>,
-    emitted: ArraySource,
+    emitted: Option<ArraySource>,
     /// Memory of the value.
     held: Option<Reservation>,
 }
@@ -27,7 +27,7 @@ pub struct Fold {
 impl Fold {
     /// Makes a fold that has not yet started.
     pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>) -> Self {
-        Fold { rows, state, step, emit, final_emit, emitted: ArraySource::new(Vec::new().into()), held: None }
+        Fold { rows, state, step, emit, final_emit, emitted: None, held: None }
     }
 
     fn advance(&mut self, env: &Env, row: Datum) -> Result<Datum> {
@@ -41,9 +41,12 @@ impl Fold {
 impl Source for Fold {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         loop {
-            if let Some(item) = self.emitted.next(env)? {
+            if let Some(emitted) = &mut self.emitted
+                && let Some(item) = emitted.next(env)?
+            {
                 return Ok(Some(item));
             }
+            self.emitted = None;
             let items = if let Some(row) = self.rows.next(env)? {
                 self.advance(env, row)?
             } else if let Some(last) = self.final_emit.take() {
@@ -51,7 +54,7 @@ impl Source for Fold {
             } else {
                 return Ok(None);
             };
-            self.emitted = ArraySource::new(items.as_array()?.clone());
+            self.emitted = Some(ArraySource::returned(&items, env)?);
         }
     }
 
@@ -68,7 +71,7 @@ impl Source for Fold {
     }
 
     fn is_exhausted(&self) -> bool {
-        self.emitted.is_exhausted() && self.rows.is_exhausted()
+        self.emitted.as_ref().is_none_or(Source::is_exhausted) && self.rows.is_exhausted()
     }
 
     fn is_infinite(&self) -> bool {

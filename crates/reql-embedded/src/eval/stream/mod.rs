@@ -25,7 +25,7 @@ pub use join::EqJoin;
 pub use merge::Merge;
 pub use parallel::ParallelScan;
 pub use source::Source;
-pub use sources::{ArraySource, Chain, Offsets, Range, Slice, ZipWith};
+pub use sources::{ArraySource, Chain, HeldRows, Offsets, Range, Slice, ZipWith};
 pub use stage::{Expansion, Flow, Row, Stage};
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
 pub(super) use stages::{check_deterministic, is_pure, too_many_groups};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{FeedTraits, Predicate, Source, Stream};
+use crate::budget::memory::{LARGE, Reservation};
 use crate::datum::{Array, Datum};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
@@ -14,12 +15,23 @@ use crate::feed::Kind;
 pub struct ArraySource {
     items: Array,
     at: usize,
+    /// Memory of the array, if it counts here.
+    _held: Option<Reservation>,
 }
 
 impl ArraySource {
     /// Begins at the first element.
     pub fn new(items: Array) -> Self {
-        ArraySource { items, at: 0 }
+        ArraySource { items, at: 0, _held: None }
+    }
+
+    /// Begins at the first element of an array that a function has returned. A large one counts here, since it
+    /// doesn't count for the function any more.
+    pub fn returned(array: &Datum, env: &Env) -> Result<Self> {
+        let (items, bytes) = (array.as_array()?.clone(), array.footprint());
+        let mut held = (bytes > LARGE).then(|| env.reserve());
+        held.as_mut().map_or(Ok(()), |held| held.add_bytes(bytes))?;
+        Ok(ArraySource { items, at: 0, _held: held })
     }
 }
 
@@ -36,6 +48,37 @@ impl Source for ArraySource {
 
     fn is_exhausted(&self) -> bool {
         self.at >= self.items.len()
+    }
+}
+
+/// Rows that were read before, and count until they are taken.
+pub struct HeldRows {
+    rows: std::vec::IntoIter<Datum>,
+    held: Reservation,
+}
+
+impl HeldRows {
+    /// Begins at the first row. `held` counts them all.
+    pub fn new(rows: Vec<Datum>, held: Reservation) -> Self {
+        HeldRows { rows: rows.into_iter(), held }
+    }
+}
+
+impl Source for HeldRows {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        let row = self.rows.next();
+        if let Some(row) = &row {
+            self.held.release(row.footprint());
+        }
+        Ok(row)
+    }
+
+    fn is_array(&self) -> bool {
+        true
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.rows.len() == 0
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stages: the steps of a row's way through a stream.
 
 use super::indexed::split_pair;
-use super::{Expansion, Flow, Row, Stage};
+use super::{ArraySource, Expansion, Flow, Row, Stage, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
@@ -89,7 +89,10 @@ impl Stage for ConcatMap {
     fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
         let made = self.func.call_val(env, &[value], Flags::NONE).around(self.func.bt)?;
-        let inner = made.into_stream(env).around(self.func.bt)?;
+        let inner = match &made.value {
+            Value::Datum(array @ Datum::Array(_)) => Stream::new(ArraySource::returned(array, env)?, made.bt),
+            _ => made.into_stream(env).around(self.func.bt)?,
+        };
         inner.check_finite()?;
         Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{ParallelScan, Row, Stream};
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
@@ -85,20 +86,20 @@ impl Stream {
 
     /// Returns all rows as an array. The term `bt` is to blame if they are more than the array limit.
     pub fn collect(self, env: &Env, bt: Bt) -> Result<Datum> {
-        self.rows(env, bt).map(Datum::array)
+        self.rows(env, bt).map(|(rows, _)| Datum::array(rows))
     }
 
-    /// Returns all rows. The term `bt` is to blame if they are more than the array limit.
-    pub fn rows(mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
+    /// Returns all rows, and their memory. The term `bt` is to blame if they are more than the array limit.
+    pub fn rows(mut self, env: &Env, bt: Bt) -> Result<(Vec<Datum>, Reservation)> {
         self.read_all(env, bt).map_err(|error| error.at(self.place()))
     }
 
     /// Aggregates all rows to an array. An error may have no place, as from [`next_row`](Self::next_row).
     pub fn to_array(mut self, env: &Env) -> Result<Datum> {
-        self.read_all(env, Bt::default()).map(Datum::array)
+        self.read_all(env, Bt::default()).map(|(rows, _)| Datum::array(rows))
     }
 
-    fn read_all(&mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
+    fn read_all(&mut self, env: &Env, bt: Bt) -> Result<(Vec<Datum>, Reservation)> {
         self.check_finite()?;
         self.check_ungrouped()?;
         let (mut rows, mut held) = (Vec::new(), env.reserve());
@@ -114,6 +115,6 @@ impl Stream {
                 env.limits.check_array(rows.len()).at(bt)
             },
         )?;
-        Ok(rows)
+        Ok((rows, held))
     }
 }

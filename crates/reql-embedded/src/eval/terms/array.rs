@@ -33,6 +33,14 @@ fn room(count: usize, each: usize) -> Result<Scope> {
     fuel::aside(count.saturating_mul(each))
 }
 
+/// Counts elements of which a tree is about to be made, and the memory of that.
+fn room_in_tree(count: usize) -> Result<Scope> {
+    // Eight elements are compared for a unit, each with as many others as the tree has levels.
+    let levels = count.checked_ilog2().unwrap_or_default() as usize;
+    fuel::spend(count.saturating_mul(levels) / 8)?;
+    room(count, IN_TREE)
+}
+
 /// The elements of an array, which this term will change.
 fn elements(array: Datum) -> Result<(Vec<Datum>, Scope)> {
     match array {
@@ -83,21 +91,21 @@ fn difference(raw: &RawTerm) -> Result<RawTerm> {
 fn set_insert(call: &mut Call<'_>) -> Result<Val> {
     let (array, item) = (call.datum(0)?, call.datum(1)?);
     let array = array.as_array()?;
-    let _room = room(array.len(), IN_TREE)?;
+    let _room = room_in_tree(array.len())?;
     call.array(unseen(BTreeSet::new(), array.iter().chain([item])))
 }
 
 fn set_union(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
     let (left, right) = (left.as_array()?, right.as_array()?);
-    let _room = room(left.len() + right.len(), IN_TREE)?;
+    let _room = room_in_tree(left.len() + right.len())?;
     call.array(unseen(BTreeSet::new(), left.iter().chain(right.iter())))
 }
 
 fn set_intersection(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
     let (left, right) = (left.as_array()?, right.as_array()?);
-    let _room = room(left.len() + right.len(), IN_TREE)?;
+    let _room = room_in_tree(left.len() + right.len())?;
     let mut wanted: BTreeSet<Datum> = left.iter().collect();
     call.array(right.iter().take_while(|_| fuel::burn(1)).filter(|item| wanted.remove(item)).collect())
 }
@@ -105,7 +113,7 @@ fn set_intersection(call: &mut Call<'_>) -> Result<Val> {
 fn set_difference(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
     let (left, right) = (left.as_array()?, right.as_array()?);
-    let _room = room(left.len() + right.len(), IN_TREE)?;
+    let _room = room_in_tree(left.len() + right.len())?;
     call.array(unseen(right.iter().collect(), left.iter()))
 }
 

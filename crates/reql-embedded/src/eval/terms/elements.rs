@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::fuel;
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::pathspec::PathSpec;
@@ -78,6 +79,7 @@ impl Overlay {
 
     /// Merges the overlay into an object.
     pub fn lay_over(&self, env: &Env, object: &Datum) -> Result<Datum> {
+        fuel::spend(1)?;
         let (made, bt);
         let overlay = match self {
             Overlay::Value(value, place) => {

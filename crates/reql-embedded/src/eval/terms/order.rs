@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::datum::Datum;
 use crate::error::{At, Error, Result};
 use crate::eval::stable_sort::stable_sort;
-use crate::eval::stream::{DistinctValues, Map, SortedRuns};
+use crate::eval::stream::{DistinctValues, HeldRows, Map, SortedRuns};
 use crate::eval::table::{Sorting, TableSlice};
 use crate::eval::{Arity, Call, Func, Order, Spec, Stream, Val, Value};
 use crate::term::TermType;
@@ -46,8 +46,9 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
         // There is nothing to sort, so the value stays the same: a stream isn't made an array.
         return call.selection_or_seq(table, rows);
     }
-    let sorted = order.sort(call.env, rows.rows(call.env, call.bt())?)?;
-    call.selection_or_seq(table, Stream::of_array(sorted, call.bt()))
+    let (rows, held) = rows.rows(call.env, call.bt())?;
+    let sorted = HeldRows::new(order.sort(call.env, rows)?, held);
+    call.selection_or_seq(table, Stream::new(sorted, call.bt()))
 }
 
 /// Returns the rows in the order of an index, and then of the other criteria.

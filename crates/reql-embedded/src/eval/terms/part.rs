@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use super::position::position;
 use crate::datum::Datum;
 use crate::error::{At, Result};
-use crate::eval::stream::{Range, Slice};
+use crate::eval::stream::{HeldRows, Range, Slice};
 use crate::eval::{Arity, Call, Determinism, Spec, Stream, Val};
 use crate::term::{RawTerm, TermType};
 
@@ -55,14 +55,14 @@ fn sample(call: &mut Call<'_>) -> Result<Val> {
         .map_err(|_| call.fail(format!("Number of items to sample must be non-negative, got `{count}`.")))?;
     call.env.limits.check_array(count).at(call.bt())?;
     let (table, rows) = call.rows(sequence)?;
-    call.selection_or_seq(table, Stream::of_array(choose(call, rows, count)?, call.bt()))
+    call.selection_or_seq(table, Stream::new(choose(call, rows, count)?, call.bt()))
 }
 
 /// Returns some of the rows, all equally likely, in any order (reservoir sampling).
-fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<Vec<Datum>> {
+fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<HeldRows> {
     rows.check_finite()?;
     let mut random = rand::rng();
-    let (mut chosen, mut held) = (Vec::new(), call.env.reserve());
+    let (mut chosen, mut held) = (Vec::<Datum>::new(), call.env.reserve());
     let mut seen = 0_usize;
     while let Some(row) = rows.next(call.env)? {
         seen += 1;
@@ -75,5 +75,5 @@ fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<Vec<Datum>>
         }
     }
     chosen.shuffle(&mut random);
-    Ok(chosen)
+    Ok(HeldRows::new(chosen, held))
 }

@@ -1,5 +1,6 @@
 //! Terms that search for elements: `contains`, `offsets_of`, `is_empty`.
 
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::Result;
 use crate::eval::stream::{Offsets, Predicate};
@@ -21,7 +22,7 @@ fn contains(call: &mut Call<'_>) -> Result<Val> {
         let val = call.arg(index)?;
         match val.value {
             Value::Func(func) => wanted.funcs.push(func),
-            _ => wanted.values.push(val.into_datum()?),
+            _ => wanted.add(val.into_datum()?),
         }
     }
     rows.check_finite()?;
@@ -38,14 +39,35 @@ fn contains(call: &mut Call<'_>) -> Result<Val> {
 #[derive(Default)]
 struct Wanted {
     values: Vec<Datum>,
+    /// Sum of the values' [`compared`] bytes.
+    bytes: usize,
     funcs: Vec<Func>,
 }
 
+/// Returns the bytes for which the comparison of a row with a value counts, beyond what it counts itself. Eight
+/// numbers take as long as 64 bytes of text.
+fn compared(value: &Datum) -> usize {
+    const NUMBER: usize = 8;
+    const MOST: usize = 256;
+    match value {
+        Datum::Null | Datum::Bool(_) | Datum::Num(_) => NUMBER,
+        Datum::Str(text) => NUMBER + text.len().min(MOST),
+        _ => MOST,
+    }
+}
+
 impl Wanted {
+    fn add(&mut self, value: Datum) {
+        self.bytes += compared(&value);
+        self.values.push(value);
+    }
+
     /// Removes the first value that equals the row, and the first function that is true for it.
     fn cross_off(&mut self, env: &Env, row: &Datum) -> Result<()> {
+        // Few values cost no more than the row.
+        fuel::spend(self.bytes / fuel::BYTES + self.funcs.len() / 8)?;
         if let Some(found) = self.values.iter().position(|value| value == row) {
-            self.values.swap_remove(found);
+            self.bytes -= compared(&self.values.swap_remove(found));
         }
         for (index, func) in self.funcs.iter().enumerate() {
             if func.call(env, std::slice::from_ref(row))?.is_truthy() {
