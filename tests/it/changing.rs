@@ -281,6 +281,77 @@ async fn changes_of_many_are_guarded() {
     assert_eq!(body(&api.call("GET", DOCS).await).as_array().unwrap().len(), 3);
 }
 
+/// Returns what is stored: the tables, the indexes of one, and its documents.
+async fn everything(api: &Api) -> Vec<Value> {
+    let mut found = Vec::new();
+    for path in ["/tables", "/tables/heroes/indexes", DOCS] {
+        found.push(body(&api.call("GET", path).await));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_keep_to_its_guards_is_not_done() {
+    const KEY: (&str, &str) = ("idempotency-key", "\"k\"");
+    const TAGS: [(&str, &str); 2] = [("if-match", "\"nope\""), ("if-none-match", "*")];
+    const PREVIEWS: [(&str, &str); 3] =
+        [("prefer", "tx=rollback"), ("prefer", "explain"), ("prefer", "max-affected=0")];
+    const TYPOS: [(&str, &str); 4] =
+        [("prefer", "tx=abort"), ("prefer", "tx"), ("prefer", "explain=yes"), ("prefer", "max-affected")];
+    let api = Api::start().await;
+    put(&api, &json!({"n": 1})).await;
+    let index = json!({"fields": ["n"]});
+    assert_eq!(api.send("PUT", "/tables/heroes/indexes/n", &index).await.status(), 201);
+    let all: &[_] = &[&TAGS[..], &PREVIEWS, &TYPOS].concat();
+    let of_one: &[_] = &[&PREVIEWS[..], &TYPOS].concat();
+    let of_many: &[_] = &[&TAGS[..], &TYPOS].concat();
+    let [of_patch, of_patches, of_queries] = [of_one, of_many, all].map(|of| [of, &[KEY]].concat());
+    let json = ("content-type", "application/json");
+    let reql = ("content-type", "application/vnd.rethinkdb.reql");
+    let many = "/tables/heroes/docs?n=eq.1";
+    let before = everything(&api).await;
+    for (method, path, kind, sent, guards) in [
+        ("POST", "/tables", json, "{\"name\": \"t\"}", all),
+        ("DELETE", "/tables/heroes", json, "", all),
+        ("PUT", "/tables/heroes/indexes/other", json, "{\"fields\": [\"m\"]}", all),
+        ("DELETE", "/tables/heroes/indexes/n", json, "", all),
+        ("POST", DOCS, json, "{\"id\": 1, \"n\": 2}", all),
+        ("POST", DOCS, json, "[{\"id\": 2}]", all),
+        ("PUT", DOC, json, "{\"n\": 2}", of_one),
+        ("PATCH", DOC, json, "{\"n\": 2}", &of_patch[..]),
+        ("DELETE", DOC, json, "", of_one),
+        ("PATCH", many, json, "{\"n\": 2}", &of_patches[..]),
+        ("DELETE", many, json, "", of_many),
+        ("POST", "/reql", reql, "r.table('heroes').delete()", &of_queries[..]),
+    ] {
+        for guard in guards {
+            // Which makes a `POST` replace what is there.
+            let resolution = ("prefer", "resolution=replace-duplicates");
+            let answer = api.with(method, path, &[kind, resolution, *guard], sent.as_bytes()).await;
+            problem(&answer, 400, "bad-request");
+            assert_eq!(everything(&api).await, before, "{method} {path} {guard:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_one_keeps_to_some_guards() {
+    let api = Api::start().await;
+    put(&api, &json!({"n": 1})).await;
+    for (method, guard, status) in [
+        ("PUT", ("prefer", "max-affected=1, tx=commit"), 200),
+        ("PATCH", ("prefer", "max-affected=5"), 200),
+        // Whoever repeats these does no more than before.
+        ("PUT", ("idempotency-key", "k"), 200),
+        ("DELETE", ("idempotency-key", "k"), 204),
+    ] {
+        let sent: &[u8] = if method == "DELETE" { b"" } else { b"{\"n\": 2}" };
+        assert_eq!(api.with(method, DOC, &[guard], sent).await.status(), status, "{method} {guard:?}");
+    }
+    let created = api.with("POST", DOCS, &[("prefer", "tx=commit")], b"{\"id\": 1}").await;
+    assert_eq!(created.status(), 201);
+}
+
 #[tokio::test]
 async fn an_empty_list_of_conditions_is_no_condition() {
     let api = Api::start().await;

@@ -42,6 +42,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::PreconditionRequired])
             .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
             .documents_and_body(many::patch),
@@ -51,6 +52,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the deleted documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::PreconditionRequired])
             .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .documents(many::delete),
     ]
@@ -163,7 +165,7 @@ fn creating() -> Endpoint {
         .answers(207, json_of("A result for each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
-        .problems(&[Code::InvalidDocument, Code::Contended, Code::NotUnique])
+        .problems(&[Code::InvalidDocument, Code::Contended, Code::NotUnique, Code::PreconditionRequired])
         .documents_and_chunks(super::create_any)
 }
 

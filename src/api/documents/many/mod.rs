@@ -23,6 +23,7 @@ use crate::error::{Code, Error, REFUSED};
 use crate::http::answer::{json, with_header};
 use crate::http::body::{Body, document};
 use crate::http::context::Context;
+use crate::http::guards::{Guards, unkeyed};
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
@@ -56,6 +57,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     let kind = context.body_among(&[MERGE_PATCH, JSON, CHANGES])?;
     grant.to_change()?;
     let wanted = Wanted::of(&context, &grant)?;
+    unkeyed(&context)?;
     let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
     let unique = Unique::of(context.app(), conn.database(), &wanted.table);
     let body = body?;
@@ -118,21 +120,19 @@ pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Re
 impl<'a> Wanted<'a> {
     fn of(context: &'a Context, grant: &'a Grant) -> Result<Self, Error> {
         context.accept(&[JSON])?;
-        let most = context.prefers("max-affected").map(|most| {
-            most.parse().map_err(|_| Error::bad_request("`Prefer: max-affected` takes a whole number."))
-        });
+        let table = context.table()?;
+        let guards = Guards::of_many(context)?;
         let told = context.prefers("return") == Some("representation");
         let page = context.app().limits().page_max;
-        let most = most.transpose()?;
         Ok(Wanted {
             context,
             grant,
-            table: context.table()?,
+            table,
             filter: filter(context, grant)?,
             // Documents in the answer are limited to a page.
-            most: if told { Some(most.unwrap_or(page).min(page)) } else { most },
-            stated: most.is_some(),
-            rollback: context.prefers("tx") == Some("rollback"),
+            most: if told { Some(guards.most.unwrap_or(page).min(page)) } else { guards.most },
+            stated: guards.most.is_some(),
+            rollback: guards.rollback,
             told,
         })
     }
