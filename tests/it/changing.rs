@@ -208,6 +208,21 @@ async fn what_breaks_a_schema_changes_nothing() {
         let many = api.with("PATCH", &format!("{DOCS}?n=eq.2"), kind, change.to_string().as_bytes()).await;
         assert!([415, 422].contains(&many.status().as_u16()), "{:?}", many.body());
     }
+    // A preview shows no change that would be refused.
+    for (by, status) in [(2, 422), (1, 200)] {
+        let sent = json!({"inc": {"n": by}}).to_string();
+        for prefer in ["tx=rollback", "tx=rollback, return=representation"] {
+            let headers = [CHANGES[0], ("prefer", prefer)];
+            let shown = api.with("PATCH", &format!("{DOCS}?n=eq.2"), &headers, sent.as_bytes()).await;
+            assert_eq!(shown.status(), status, "{prefer} {sent}: {:?}", shown.body());
+            if status == 200 {
+                assert_eq!(header(&shown, "preference-applied"), prefer);
+                let shown = body(&shown);
+                assert!(shown["replaced"] == 1 || shown[0]["n"] == 3, "{shown}");
+            }
+        }
+    }
+    assert_eq!(stored(&api).await, document);
     problem(&api.send("PUT", DOC, &json!({"n": 1})).await, 422, "invalid-document");
     problem(&api.send("POST", DOCS, &json!({"id": 2})).await, 422, "invalid-document");
     let merge = &[("content-type", "application/json"), ("prefer", "resolution=merge-duplicates")];
@@ -350,6 +365,42 @@ async fn a_write_of_one_keeps_to_some_guards() {
     }
     let created = api.with("POST", DOCS, &[("prefer", "tx=commit")], b"{\"id\": 1}").await;
     assert_eq!(created.status(), 201);
+}
+
+#[tokio::test]
+async fn documents_that_could_not_be_changed_are_explained() {
+    let api = Api::start().await;
+    let documents = json!([{"id": 1, "n": 1e308}, {"id": 2, "n": 1}, {"id": 3, "n": "x"}]);
+    let change = async |query: &str, prefer: &str| {
+        let headers = [CHANGES[0], ("prefer", prefer)];
+        let renewed = [("prefer", "resolution=replace-duplicates")];
+        let stored = api.with("POST", DOCS, &renewed, documents.to_string().as_bytes()).await;
+        assert_eq!(stored.status(), 201, "{:?}", stored.body());
+        api.with("PATCH", &format!("{DOCS}{query}"), &headers, b"{\"inc\": {\"n\": 1e308}}").await
+    };
+    for prefer in ["", "return=representation"] {
+        // If none was changed, the answer is that to a change of the first alone.
+        for (id, status, code) in [(1, 422, "refused"), (3, 409, "patch-failed")] {
+            let one = problem(&change(&format!("/{id}"), prefer).await, status, code);
+            let many = problem(&change(&format!("?id=eq.{id}"), prefer).await, status, code);
+            assert_eq!(one["detail"], many["detail"]);
+        }
+        for (query, code, detail) in [
+            ("?id=in.(1,2)", "refused", "The database refused the document."),
+            ("?id=in.(2,3)", "patch-failed", "The document is not as the patch expects: `n` is no number."),
+        ] {
+            let told = change(query, prefer).await;
+            assert_eq!((told.status().as_u16(), header(&told, "preference-applied")), (200, ""), "{query}");
+            let expected = json!({
+                "replaced": 1, "unchanged": 0, "deleted": 0, "skipped": 0, "errors": 1,
+                "first_error": {"code": code, "detail": detail},
+            });
+            assert_eq!(body(&told), expected, "{query} {prefer}");
+        }
+        let told = body(&change("?id=eq.2", prefer).await);
+        assert_eq!(told.is_array(), !prefer.is_empty(), "{told}");
+        assert!(told.get("first_error").is_none(), "{told}");
+    }
 }
 
 #[tokio::test]

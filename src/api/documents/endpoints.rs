@@ -194,7 +194,8 @@ fn guards() -> utoipa::openapi::path::Parameter {
     let about = format!(
         "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be done \
          without doing it; `return=representation` returns the documents instead of counts, unless \
-         they are too large; `explain` returns the query instead of running it; {DURABILITY}."
+         they are too large, or some can't be changed; `explain` returns the query instead of running \
+         it; {DURABILITY}."
     );
     header("Prefer", &about)
 }
