@@ -20,6 +20,7 @@ use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
 use crate::http::body::{Body, parse};
 use crate::http::context::Context;
+use crate::http::guards::Guards;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
 use crate::query::Path;
@@ -99,6 +100,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     context.plain()?;
     context.body_is(&[JSON])?;
     let (table, index) = (context.table()?, context.index()?);
+    Guards::check_none(&context)?;
     check_new_name(&index)?;
     context.app().catalog().forget_indexes(&table);
     let new: NewIndex = parse(&body?)?;
@@ -133,8 +135,9 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
 
 async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
     context.plain()?;
-    let table = context.table()?;
-    conn.run(r.table(&table).index_drop(context.index()?)).await?;
+    let (table, index) = (context.table()?, context.index()?);
+    Guards::check_none(&context)?;
+    conn.run(r.table(&table).index_drop(index)).await?;
     context.app().catalog().forget_indexes(&table);
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -31,6 +31,7 @@ use crate::error::{Code, Error};
 use crate::http::answer::{json_text, with_header};
 use crate::http::body::{Body, value};
 use crate::http::context::Context;
+use crate::http::guards::{Guards, unkeyed};
 use crate::http::headers::REQL_ANSWER;
 use crate::http::negotiate::{JSON, NDJSON, TEXT};
 use crate::language::{self as language, Fault, Node, Place, Step};
@@ -93,6 +94,8 @@ async fn run(context: Context, body: Body, conn: Conn) -> Result<Response, Error
     let lines = context.wants_lines();
     context.accept(if lines { &[NDJSON] } else { &[JSON] })?;
     context.body_is(&[REQL, TEXT, JSON])?;
+    Guards::check_none(&context)?;
+    unkeyed(&context)?;
     let asked = Asked::read(&context, body?)?;
     let holder = context.holder(&conn);
     let share = lines.then(|| context.app().stream(holder)).transpose()?;

@@ -20,6 +20,7 @@ use crate::error::{Code, Error};
 use crate::http::answer::{self, at, empty};
 use crate::http::body::{Body, parse};
 use crate::http::context::Context;
+use crate::http::guards::Guards;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
 use crate::json;
@@ -114,6 +115,7 @@ async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
 async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON])?;
+    Guards::check_none(&context)?;
     let new: NewTable = parse(&body?)?;
     check_new_name(&new.name)?;
     if reserved::is_table(&new.name) {
@@ -159,6 +161,7 @@ async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
 async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
     context.plain()?;
     let table = context.table()?;
+    Guards::check_none(&context)?;
     context.app().catalog().forget_table(&table);
     conn.run(r.table_drop(table)).await?;
     Ok(empty(StatusCode::NO_CONTENT))

@@ -11,6 +11,7 @@ pub(crate) mod context;
 mod credentials;
 pub(crate) mod encoded;
 pub(crate) mod etag;
+pub(crate) mod guards;
 pub(crate) mod headers;
 pub(crate) mod negotiate;
 pub(crate) mod paced;

@@ -97,6 +97,12 @@ impl Context {
     pub(crate) fn prefers(&self, name: &str) -> Option<&str> {
         preference(self.headers(), name)
     }
+
+    /// Returns the value of a preference, which is empty if it has none (RFC 7240, section 2); `None` without
+    /// the preference.
+    pub(crate) fn preferred(&self, name: &str) -> Option<&str> {
+        preferences(self.headers(), name).next().map(Option::unwrap_or_default)
+    }
 }
 
 /// Returns whether an answer with these headers is a stream of events.

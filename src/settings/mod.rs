@@ -152,7 +152,8 @@ pub struct Settings {
     /// `true` lets `POST /reql` run any query. Development: `true`; otherwise `false`.
     pub reql: bool,
     /// `true` requires a condition (`If-Match` or `If-None-Match`) for `PUT`, `PATCH` and `DELETE` of one
-    /// document, so that no client overwrites a change that it hasn't seen. Default `false`.
+    /// document, so that no client overwrites a change that it hasn't seen. `POST` then only creates
+    /// documents, and a change by a filter needs `Prefer: max-affected`. Default `false`.
     pub require_match: bool,
     /// TLS for clients. Default: none.
     pub tls: Tls,

@@ -208,6 +208,21 @@ async fn what_breaks_a_schema_changes_nothing() {
         let many = api.with("PATCH", &format!("{DOCS}?n=eq.2"), kind, change.to_string().as_bytes()).await;
         assert!([415, 422].contains(&many.status().as_u16()), "{:?}", many.body());
     }
+    // A preview shows no change that would be refused.
+    for (by, status) in [(2, 422), (1, 200)] {
+        let sent = json!({"inc": {"n": by}}).to_string();
+        for prefer in ["tx=rollback", "tx=rollback, return=representation"] {
+            let headers = [CHANGES[0], ("prefer", prefer)];
+            let shown = api.with("PATCH", &format!("{DOCS}?n=eq.2"), &headers, sent.as_bytes()).await;
+            assert_eq!(shown.status(), status, "{prefer} {sent}: {:?}", shown.body());
+            if status == 200 {
+                assert_eq!(header(&shown, "preference-applied"), prefer);
+                let shown = body(&shown);
+                assert!(shown["replaced"] == 1 || shown[0]["n"] == 3, "{shown}");
+            }
+        }
+    }
+    assert_eq!(stored(&api).await, document);
     problem(&api.send("PUT", DOC, &json!({"n": 1})).await, 422, "invalid-document");
     problem(&api.send("POST", DOCS, &json!({"id": 2})).await, 422, "invalid-document");
     let merge = &[("content-type", "application/json"), ("prefer", "resolution=merge-duplicates")];
@@ -279,6 +294,113 @@ async fn changes_of_many_are_guarded() {
     let deleted = with("DELETE", "n=eq.1", "return=representation", "").await;
     assert_eq!(body(&deleted).as_array().unwrap().len(), 2);
     assert_eq!(body(&api.call("GET", DOCS).await).as_array().unwrap().len(), 3);
+}
+
+/// Returns what is stored: the tables, the indexes of one, and its documents.
+async fn everything(api: &Api) -> Vec<Value> {
+    let mut found = Vec::new();
+    for path in ["/tables", "/tables/heroes/indexes", DOCS] {
+        found.push(body(&api.call("GET", path).await));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_keep_to_its_guards_is_not_done() {
+    const KEY: (&str, &str) = ("idempotency-key", "\"k\"");
+    const TAGS: [(&str, &str); 2] = [("if-match", "\"nope\""), ("if-none-match", "*")];
+    const PREVIEWS: [(&str, &str); 3] =
+        [("prefer", "tx=rollback"), ("prefer", "explain"), ("prefer", "max-affected=0")];
+    const TYPOS: [(&str, &str); 4] =
+        [("prefer", "tx=abort"), ("prefer", "tx"), ("prefer", "explain=yes"), ("prefer", "max-affected")];
+    let api = Api::start().await;
+    put(&api, &json!({"n": 1})).await;
+    let index = json!({"fields": ["n"]});
+    assert_eq!(api.send("PUT", "/tables/heroes/indexes/n", &index).await.status(), 201);
+    let all: &[_] = &[&TAGS[..], &PREVIEWS, &TYPOS].concat();
+    let of_one: &[_] = &[&PREVIEWS[..], &TYPOS].concat();
+    let of_many: &[_] = &[&TAGS[..], &TYPOS].concat();
+    let [of_patch, of_patches, of_queries] = [of_one, of_many, all].map(|of| [of, &[KEY]].concat());
+    let json = ("content-type", "application/json");
+    let reql = ("content-type", "application/vnd.rethinkdb.reql");
+    let many = "/tables/heroes/docs?n=eq.1";
+    let before = everything(&api).await;
+    for (method, path, kind, sent, guards) in [
+        ("POST", "/tables", json, "{\"name\": \"t\"}", all),
+        ("DELETE", "/tables/heroes", json, "", all),
+        ("PUT", "/tables/heroes/indexes/other", json, "{\"fields\": [\"m\"]}", all),
+        ("DELETE", "/tables/heroes/indexes/n", json, "", all),
+        ("POST", DOCS, json, "{\"id\": 1, \"n\": 2}", all),
+        ("POST", DOCS, json, "[{\"id\": 2}]", all),
+        ("PUT", DOC, json, "{\"n\": 2}", of_one),
+        ("PATCH", DOC, json, "{\"n\": 2}", &of_patch[..]),
+        ("DELETE", DOC, json, "", of_one),
+        ("PATCH", many, json, "{\"n\": 2}", &of_patches[..]),
+        ("DELETE", many, json, "", of_many),
+        ("POST", "/reql", reql, "r.table('heroes').delete()", &of_queries[..]),
+    ] {
+        for guard in guards {
+            // Which makes a `POST` replace what is there.
+            let resolution = ("prefer", "resolution=replace-duplicates");
+            let answer = api.with(method, path, &[kind, resolution, *guard], sent.as_bytes()).await;
+            problem(&answer, 400, "bad-request");
+            assert_eq!(everything(&api).await, before, "{method} {path} {guard:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_one_keeps_to_some_guards() {
+    let api = Api::start().await;
+    put(&api, &json!({"n": 1})).await;
+    for (method, guard, status) in [
+        ("PUT", ("prefer", "max-affected=1, tx=commit"), 200),
+        ("PATCH", ("prefer", "max-affected=5"), 200),
+        // Whoever repeats these does no more than before.
+        ("PUT", ("idempotency-key", "k"), 200),
+        ("DELETE", ("idempotency-key", "k"), 204),
+    ] {
+        let sent: &[u8] = if method == "DELETE" { b"" } else { b"{\"n\": 2}" };
+        assert_eq!(api.with(method, DOC, &[guard], sent).await.status(), status, "{method} {guard:?}");
+    }
+    let created = api.with("POST", DOCS, &[("prefer", "tx=commit")], b"{\"id\": 1}").await;
+    assert_eq!(created.status(), 201);
+}
+
+#[tokio::test]
+async fn documents_that_could_not_be_changed_are_explained() {
+    let api = Api::start().await;
+    let documents = json!([{"id": 1, "n": 1e308}, {"id": 2, "n": 1}, {"id": 3, "n": "x"}]);
+    let change = async |query: &str, prefer: &str| {
+        let headers = [CHANGES[0], ("prefer", prefer)];
+        let renewed = [("prefer", "resolution=replace-duplicates")];
+        let stored = api.with("POST", DOCS, &renewed, documents.to_string().as_bytes()).await;
+        assert_eq!(stored.status(), 201, "{:?}", stored.body());
+        api.with("PATCH", &format!("{DOCS}{query}"), &headers, b"{\"inc\": {\"n\": 1e308}}").await
+    };
+    for prefer in ["", "return=representation"] {
+        // If none was changed, the answer is that to a change of the first alone.
+        for (id, status, code) in [(1, 422, "refused"), (3, 409, "patch-failed")] {
+            let one = problem(&change(&format!("/{id}"), prefer).await, status, code);
+            let many = problem(&change(&format!("?id=eq.{id}"), prefer).await, status, code);
+            assert_eq!(one["detail"], many["detail"]);
+        }
+        for (query, code, detail) in [
+            ("?id=in.(1,2)", "refused", "The database refused the document."),
+            ("?id=in.(2,3)", "patch-failed", "The document is not as the patch expects: `n` is no number."),
+        ] {
+            let told = change(query, prefer).await;
+            assert_eq!((told.status().as_u16(), header(&told, "preference-applied")), (200, ""), "{query}");
+            let expected = json!({
+                "replaced": 1, "unchanged": 0, "deleted": 0, "skipped": 0, "errors": 1,
+                "first_error": {"code": code, "detail": detail},
+            });
+            assert_eq!(body(&told), expected, "{query} {prefer}");
+        }
+        let told = body(&change("?id=eq.2", prefer).await);
+        assert_eq!(told.is_array(), !prefer.is_empty(), "{told}");
+        assert!(told.get("first_error").is_none(), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -165,10 +165,26 @@ async fn every_code_is_provoked() {
         row(Code::PreconditionRequired, "PUT", DOC).sent("{}"),
         row(Code::PreconditionRequired, "PATCH", DOC).sent("{}"),
         row(Code::PreconditionRequired, "DELETE", DOC),
+        row(Code::PreconditionRequired, "POST", DOCS)
+            .with(&[JSON, ("prefer", "resolution=merge-duplicates")])
+            .sent("{\"id\": 1}"),
+        row(Code::PreconditionRequired, "POST", DOCS)
+            .with(&[JSON, ("prefer", "resolution=replace-duplicates")])
+            .sent("[{\"id\": 1}]"),
+        row(Code::PreconditionRequired, "PATCH", format!("{DOCS}?id=eq.1")).sent("{\"n\": 1}"),
+        row(Code::PreconditionRequired, "DELETE", format!("{DOCS}?id=eq.1"))
+            .with(&[("prefer", "return=representation")]),
     ];
     walk(&api, unconditional.into(), &mut walked).await;
     let created = api.with("PUT", "/tables/heroes/docs/2", &[JSON, ("if-none-match", "*")], b"{}").await;
     assert_eq!(created.status(), 201);
+    assert_eq!(api.send("POST", DOCS, &json!({"id": 3})).await.status(), 201);
+    // What bounds or only shows a change of many is a condition, too.
+    for prefer in ["tx=rollback", "explain", "max-affected=1"] {
+        let many = api.with("PATCH", &format!("{DOCS}?id=eq.1"), &[("prefer", prefer)], b"{\"n\": 1}").await;
+        assert_eq!(many.status(), 200, "{prefer}: {:?}", many.body());
+    }
+    assert_eq!(crate::support::body(&api.call("GET", DOC).await), json!({"id": 1, "name": "x", "n": 1}));
     let feedless = |settings| Settings { limits: Limits { feeds: 0, ..Limits::default() }, ..settings };
     let follow = row(Code::FeedsExhausted, "GET", "/tables/heroes/changes").has(&[("retry-after", "1")]);
     walk(&started(feedless).await, vec![follow], &mut walked).await;

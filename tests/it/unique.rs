@@ -94,6 +94,12 @@ async fn every_write_keeps_to_it() {
     problem(&api.with("POST", DOCS, &merge, br#"{"id": 4, "email": "a"}"#).await, 409, "not-unique");
     let many = api.send("PATCH", &format!("{DOCS}?id=gte.4"), &json!({"email": "c"})).await;
     assert_eq!((&body(&many)["replaced"], &body(&many)["errors"]), (&json!(1), &json!(1)));
+    assert_eq!(body(&many)["first_error"]["code"], "not-unique");
+    problem(
+        &api.send("PATCH", &format!("{DOCS}?id=in.(4,5)"), &json!({"email": "a"})).await,
+        409,
+        "not-unique",
+    );
     let many = api.send("PATCH", &format!("{DOCS}?all=true"), &json!({"n": 1})).await;
     assert_eq!(body(&many)["replaced"], 4, "other fields are free");
     assert_eq!(api.send("PUT", &format!("{DOCS}/1"), &json!({"email": "a"})).await.status(), 200);

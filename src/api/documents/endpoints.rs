@@ -43,6 +43,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::PreconditionRequired])
             .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
             .documents_and_body(many::patch),
@@ -52,6 +53,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the deleted documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::PreconditionRequired])
             .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .documents(many::delete),
     ]
@@ -167,7 +169,7 @@ fn creating() -> Endpoint {
         .answers(207, json_of("A result for each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
-        .problems(&[Code::InvalidDocument, Code::Contended, Code::NotUnique])
+        .problems(&[Code::InvalidDocument, Code::Contended, Code::NotUnique, Code::PreconditionRequired])
         .documents_and_chunks(super::create_any)
 }
 
@@ -196,7 +198,8 @@ fn guards() -> utoipa::openapi::path::Parameter {
     let about = format!(
         "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be done \
          without doing it; `return=representation` returns the documents instead of counts, unless \
-         they are too large; `explain` returns the query instead of running it; {DURABILITY}."
+         they are too large, or some can't be changed; `explain` returns the query instead of running \
+         it; {DURABILITY}."
     );
     header("Prefer", &about)
 }

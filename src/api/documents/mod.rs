@@ -33,6 +33,7 @@ use crate::http::answer::{at, empty, json_text, with_header};
 use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::etag::{Conditions, tag, tagged};
+use crate::http::guards::{Guards, unkeyed, unrequired};
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
 use crate::http::paths::segment;
@@ -66,6 +67,10 @@ async fn post_any(context: Context, body: Chunks, mut conn: Conn, grant: Grant) 
     parameters.finish()?;
     context.accept(&[JSON])?;
     let table = context.table()?;
+    Guards::check_none(&context)?;
+    if bulk::resolution(&context).is_some() {
+        unrequired(&context)?;
+    }
     grant.to_create()?;
     let Some(key) = idempotency::key(context.headers())? else {
         return create(&table, body, form, &context, conn, (&grant, None)).await;
@@ -178,6 +183,7 @@ async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Resu
         return Err(Error::bad_request("A document is replaced as a whole, without `Content-Range`."));
     }
     let (table, id) = (context.table()?, context.document()?);
+    Guards::check_one(&context)?;
     let conditions = Conditions::of_change(&context)?;
     grant.to_put()?;
     let mut new = body::document(&body?)?;
@@ -202,6 +208,8 @@ async fn patch(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Re
     context.plain()?;
     let kind = context.body_among(&[MERGE_PATCH, JSON, JSON_PATCH, CHANGES])?;
     let (table, id) = (context.table()?, context.document()?);
+    Guards::check_one(&context)?;
+    unkeyed(&context)?;
     let conditions = Conditions::of_change(&context)?;
     grant.to_change()?;
     let asked = Asked::read(kind, &body?)?;
@@ -262,6 +270,7 @@ impl Asked {
 async fn delete_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     let (table, id) = (context.table()?, context.document()?);
+    Guards::check_one(&context)?;
     let conditions = Conditions::of_change(&context)?;
     grant.to_delete()?;
     let target = Target { table: &table, id: &id, grant: &grant };

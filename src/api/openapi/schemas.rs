@@ -88,12 +88,24 @@ fn counts() -> Object {
         .property("unchanged", count("Documents that were already as they should be."))
         .property("deleted", count("Documents that were deleted."))
         .property("skipped", count("Documents that were gone by then."))
-        .property("errors", count("Documents that the database refused to change."))
+        .property("errors", count("Documents that could not be changed."))
+        .property("first_error", first_error())
         .required("replaced")
         .required("unchanged")
         .required("deleted")
         .required("skipped")
         .required("errors")
+        .build()
+}
+
+/// Returns the schema of the reason why the first of many documents could not be changed.
+fn first_error() -> Object {
+    ObjectBuilder::new()
+        .description(Some("The reason why the first of the `errors` could not be changed."))
+        .property("code", text().enum_values(Some(Code::ALL.iter().map(|code| code.as_str()))))
+        .property("detail", text().description(Some("A sentence for people.")))
+        .required("code")
+        .required("detail")
         .build()
 }
 

@@ -98,6 +98,7 @@ async fn many_that_are_all_refused_are_refused_with_a_schema_too() {
     problem(&refused, 403, "forbidden");
     let counts = body(&service.send(&of("ann", &["user"]), many, &[], r#"{"n": 1}"#).await);
     assert_eq!((&counts["replaced"], &counts["errors"]), (&json!(1), &json!(1)), "{counts}");
+    assert_eq!(counts["first_error"], json!({"code": "forbidden", "detail": "You may not do this."}));
 }
 
 #[tokio::test]

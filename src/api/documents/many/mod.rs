@@ -23,6 +23,7 @@ use crate::error::{Code, Error, REFUSED};
 use crate::http::answer::{json, with_header};
 use crate::http::body::{Body, document};
 use crate::http::context::Context;
+use crate::http::guards::{Guards, unkeyed};
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
@@ -56,6 +57,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     let kind = context.body_among(&[MERGE_PATCH, JSON, CHANGES])?;
     grant.to_change()?;
     let wanted = Wanted::of(&context, &grant)?;
+    unkeyed(&context)?;
     let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
     let unique = Unique::of(context.app(), conn.database(), &wanted.table);
     let body = body?;
@@ -84,7 +86,8 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     }
     let rows = wanted.rows(&mut conn).await?;
     let rules = Rules { key: &key, schema: context.app().schema(&wanted.table), unique: unique.as_ref() };
-    if wanted.rollback {
+    // A schema is checked before the result is shown, as before it is written.
+    if wanted.rollback && rules.schema.is_none() {
         return wanted.shown(&rows, Some(&change), &mut conn).await;
     }
     if rules.has_any() {
@@ -118,21 +121,19 @@ pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Re
 impl<'a> Wanted<'a> {
     fn of(context: &'a Context, grant: &'a Grant) -> Result<Self, Error> {
         context.accept(&[JSON])?;
-        let most = context.prefers("max-affected").map(|most| {
-            most.parse().map_err(|_| Error::bad_request("`Prefer: max-affected` takes a whole number."))
-        });
+        let table = context.table()?;
+        let guards = Guards::of_many(context)?;
         let told = context.prefers("return") == Some("representation");
         let page = context.app().limits().page_max;
-        let most = most.transpose()?;
         Ok(Wanted {
             context,
             grant,
-            table: context.table()?,
+            table,
             filter: filter(context, grant)?,
             // Documents in the answer are limited to a page.
-            most: if told { Some(most.unwrap_or(page).min(page)) } else { most },
-            stated: most.is_some(),
-            rollback: context.prefers("tx") == Some("rollback"),
+            most: if told { Some(guards.most.unwrap_or(page).min(page)) } else { guards.most },
+            stated: guards.most.is_some(),
+            rollback: guards.rollback,
             told,
         })
     }
@@ -211,19 +212,19 @@ impl<'a> Wanted<'a> {
         }
         let counts = conn.first::<Counts>(query).await.map_err(|error| self.too_many(error.of_sent_write()));
         let mut counts = counts?.unwrap_or_default();
-        let is_refused = counts.first_error.as_deref() == Some(REFUSED);
-        if is_refused && counts.replaced + counts.unchanged + counts.deleted == 0.0 {
-            return Err(self.grant.refusal());
-        }
-        if let Some(error) = counts.first_error.as_ref().filter(|_| !is_refused) {
-            if let Some(reason) = reason(error).filter(|_| counts.replaced + counts.unchanged == 0.0) {
-                return Err(Error::about(Code::PatchFailed, reason));
-            }
-            log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);
-        }
+        counts.fault = counts.first_error.take().map(|error| self.fault(error));
         let documents = counts.changes.take();
         let told = documents.and_then(|documents| Representation::of(documents, self.scale(conn)));
-        Ok(self.answered(&counts, told))
+        self.answered(&counts, told)
+    }
+
+    /// Makes an error out of the `first_error` of a write, as that of one document makes it.
+    fn fault(&self, first_error: String) -> Error {
+        match reason(&first_error) {
+            _ if first_error == REFUSED => self.grant.refusal(),
+            Some(reason) => Error::about(Code::PatchFailed, reason),
+            None => Error::of_write(first_error),
+        }
     }
 
     fn too_many(&self, error: Error) -> Error {
@@ -233,12 +234,25 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Returns the answer with documents, or with counts if there are none.
-    fn answered(&self, counts: &Counts, told: Option<Representation>) -> Response {
-        match told {
+    /// Returns the answer with documents; or with counts, if there are none, or some weren't changed.
+    ///
+    /// # Errors
+    ///
+    /// The error of the first document that wasn't changed, if none was.
+    fn answered(&self, counts: &Counts, told: Option<Representation>) -> Result<Response, Error> {
+        if let Some(fault) = &counts.fault {
+            if counts.replaced + counts.unchanged + counts.deleted == 0.0 {
+                return Err(fault.clone());
+            }
+            // Only the log has the database's own words.
+            if fault.is(&[Code::Refused]) {
+                log::warn!("{} documents could not be changed, the first because: {fault}", counts.errors);
+            }
+        }
+        Ok(match told.filter(|_| counts.fault.is_none()) {
             Some(told) => self.applied(told.into_response(), true),
             None => self.applied(json(StatusCode::OK, &counts.answer()), false),
-        }
+        })
     }
 
     /// Adds `Preference-Applied` (RFC 7240, section 3).

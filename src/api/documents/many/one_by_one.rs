@@ -52,6 +52,9 @@ impl Wanted<'_> {
         if ids.len() > most {
             return Err(Error::about(Code::TooManyAffected, most));
         }
+        if self.rollback {
+            return self.shown(rows, Some(change), conn).await;
+        }
         self.each(&ids, change, rules, conn).await
     }
 
@@ -63,7 +66,7 @@ impl Wanted<'_> {
         rules: Rules<'_>,
         conn: &mut Conn,
     ) -> Result<Response, Error> {
-        let (mut counts, mut refused) = (Counts::default(), 0.0);
+        let mut counts = Counts::default();
         let mut told = self.told.then(|| Representation::new(self.scale(conn)));
         for id in ids {
             let target = Target { table: &self.table, id, grant: self.grant };
@@ -80,14 +83,12 @@ impl Wanted<'_> {
                 Ok(None) => counts.skipped += 1.0,
                 Err(error) if error.status().is_client_error() => {
                     counts.errors += 1.0;
-                    refused += f64::from(u8::from(error.is(&[Code::Forbidden])));
+                    let is_refused = error.is(&[Code::Forbidden]);
+                    counts.fault.get_or_insert(if is_refused { self.grant.refusal() } else { error });
                 }
                 Err(error) => return Err(error),
             }
         }
-        if refused > 0.0 && refused == counts.errors && counts.replaced + counts.unchanged == 0.0 {
-            return Err(self.grant.refusal());
-        }
-        Ok(self.answered(&counts, told))
+        self.answered(&counts, told)
     }
 }

@@ -19,8 +19,10 @@ impl Wanted<'_> {
         change: Option<&Change>,
         conn: &mut Conn,
     ) -> Result<Response, Error> {
-        if self.told {
-            return self.shown_documents(rows, change, conn).await;
+        if self.told
+            && let Some(shown) = self.shown_documents(rows, change, conn).await?
+        {
+            return Ok(shown);
         }
         let may = |row: &Term| self.may(row, &self.made(row, change), change);
         let told = |rows: Term| {
@@ -34,23 +36,22 @@ impl Wanted<'_> {
         let told: Option<(f64, f64, f64)> =
             conn.first(query).await.map_err(|error| self.too_many(undone(error)))?;
         let (done, all, refused) = told.ok_or_else(|| Error::internal("a preview told of nothing"))?;
-        if refused > 0.0 && refused == all {
-            return Err(self.grant.refusal());
-        }
         let counts = match change {
             Some(_) => Counts { replaced: done, unchanged: all - refused - done, ..Counts::default() },
             None => Counts { deleted: done, ..Counts::default() },
         };
-        Ok(self.answered(&Counts { errors: refused, ..counts }, None))
+        let fault = (refused > 0.0).then(|| self.grant.refusal());
+        self.answered(&Counts { errors: refused, fault, ..counts }, None)
     }
 
-    /// Answers with the documents, one by one as they come from the database.
+    /// Answers with the documents, one by one as they come from the database; returns `None` if some would be
+    /// refused.
     async fn shown_documents(
         &self,
         rows: &Term,
         change: Option<&Change>,
         conn: &mut Conn,
-    ) -> Result<Response, Error> {
+    ) -> Result<Option<Response>, Error> {
         let most = self.most.unwrap_or_default();
         let query = rows.limit(most.saturating_add(1)).map(|row: Term| {
             self.made(&row, change).do_(|made: Term| {
@@ -59,7 +60,7 @@ impl Wanted<'_> {
             })
         });
         if let Some(explanation) = self.explained(&query, conn).await? {
-            return Ok(explanation);
+            return Ok(Some(explanation));
         }
         let mut told = Representation::new(self.scale(conn));
         let (mut all, mut refused) = (0, 0);
@@ -67,7 +68,8 @@ impl Wanted<'_> {
         while let Some(document) = arriving.try_next().await.map_err(undone)? {
             all += 1;
             match document {
-                Some(document) => told.add(&document)?,
+                Some(document) if refused == 0 => told.add(&document)?,
+                Some(_) => {}
                 None => refused += 1,
             }
             told.in_turn().await;
@@ -75,10 +77,10 @@ impl Wanted<'_> {
         if all > most {
             return Err(Error::about(Code::TooManyAffected, most));
         }
-        if refused > 0 && refused == all {
-            return Err(self.grant.refusal());
+        match refused {
+            0 => self.answered(&Counts::default(), Some(told)).map(Some),
+            _ => Ok(None),
         }
-        Ok(self.answered(&Counts::default(), Some(told)))
     }
 
     /// Returns the document that would be stored in the place of a row; null for a deletion.

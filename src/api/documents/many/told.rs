@@ -20,19 +20,26 @@ pub(super) struct Counts {
     pub(super) skipped: f64,
     pub(super) errors: f64,
     pub(super) first_error: Option<String>,
+    /// The error of the first document that could not be changed.
+    #[serde(skip)]
+    pub(super) fault: Option<Error>,
     /// The changed documents; `None` if they aren't wanted, or too long for an answer.
     pub(super) changes: Option<Vec<Box<RawValue>>>,
 }
 
 impl Counts {
     pub(super) fn answer(&self) -> Value {
-        json!({
+        let mut answer = json!({
             "replaced": self.replaced as u64,
             "unchanged": self.unchanged as u64,
             "deleted": self.deleted as u64,
             "skipped": self.skipped as u64,
             "errors": self.errors as u64,
-        })
+        });
+        if let Some(fault) = &self.fault {
+            answer["first_error"] = json!({ "code": fault.code().as_str(), "detail": fault.detail() });
+        }
+        answer
     }
 }
 
