@@ -26,23 +26,23 @@ const SOON: u64 = 30_000_000;
 const AT_ONCE: u64 = 1_000_000;
 
 /// The memory that all queries may hold, in bytes; one may hold half of it.
-const MEMORY: u64 = 64 << 20;
+pub const MEMORY: u64 = 64 << 20;
 
 /// A server in memory with a table of some rows.
 #[derive(Clone)]
-struct Target(Arc<Instance>);
+pub struct Target(pub Arc<Instance>);
 
 /// The result and the cost of a query.
-struct Ran {
-    result: Result<String, Error>,
+pub struct Ran {
+    pub result: Result<String, Error>,
     /// Units of work that the query took.
-    spent: u64,
+    pub spent: u64,
     /// Most memory that the query held, in bytes.
-    held: u64,
+    pub held: u64,
 }
 
 impl Target {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let instance = crate::support::instance();
         instance.store.create_database("test").expect("a new database");
         let target = Target(Arc::new(instance.with_memory_limit(MEMORY)));
@@ -51,11 +51,11 @@ impl Target {
         target
     }
 
-    fn must(&self, expression: &str) -> String {
+    pub fn must(&self, expression: &str) -> String {
         self.run(expression, true).result.unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    fn run(&self, expression: &str, may_wait: bool) -> Ran {
+    pub fn run(&self, expression: &str, may_wait: bool) -> Ran {
         self.run_until(expression, may_wait, Interrupt::default(), |_| {})
     }
 

@@ -8,6 +8,7 @@ mod backup;
 #[cfg(all(unix, feature = "daemon"))]
 mod backup_rounds;
 mod bounded;
+mod bounded_writes;
 mod crash;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;
