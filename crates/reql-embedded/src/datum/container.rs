@@ -1,7 +1,8 @@
 //! The two shapes of arrays and objects: built by a query, or a view into packed bytes.
 
 use super::packed::Packed;
-use super::size::{PACKED, Summary};
+use super::size::{Item, PACKED, Summary};
+use crate::budget::memory::LARGE;
 use crate::nested::Nested;
 
 /// The items of an array or the fields of an object. Cloning shares them.
@@ -39,7 +40,23 @@ impl<T> Container<T> {
 
     /// Returns about the number of bytes of memory that the container takes. See
     /// [`Datum::footprint`](super::Datum::footprint).
-    pub(super) fn footprint(&self) -> usize {
+    pub(super) fn footprint(&self) -> usize
+    where
+        T: Item,
+    {
+        /// As many items as are looked at one by one.
+        const FEW: usize = 64;
+        match self {
+            // A large document is mostly a few texts, or parts that are still packed.
+            Container::Built(items) if items.len() <= FEW && self.size() > LARGE => {
+                items.iter().map(Item::bound).fold(0, usize::saturating_add)
+            }
+            _ => self.bound(),
+        }
+    }
+
+    /// Returns an upper bound of the bytes of memory that the container takes, by its size alone.
+    pub(super) fn bound(&self) -> usize {
         /// A number takes five bytes when packed, and 24 in an array.
         const SPREAD: usize = 5;
         match self {

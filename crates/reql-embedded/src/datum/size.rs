@@ -166,14 +166,11 @@ impl Datum {
     /// Returns about the number of bytes of memory that the value takes, in constant time. Shared parts count
     /// as often as they occur.
     pub fn footprint(&self) -> usize {
-        size_of::<Datum>()
-            + match self {
-                Datum::Str(text) => COUNTED + text.len(),
-                Datum::Binary(bytes) => COUNTED + bytes.len(),
-                Datum::Array(array) => array.container().footprint(),
-                Datum::Object(object) => object.container().footprint(),
-                _ => 0,
-            }
+        match self {
+            Datum::Array(array) => size_of::<Datum>() + array.container().footprint(),
+            Datum::Object(object) => size_of::<Datum>() + object.container().footprint(),
+            scalar => scalar.bound(),
+        }
     }
 
     /// Returns an upper bound of the number of levels of the value. Packed containers count as a little
@@ -195,6 +192,32 @@ impl Datum {
             Datum::Object(object) => object.container().marks(),
             _ => 0,
         }
+    }
+}
+
+/// An item of a container.
+pub(super) trait Item {
+    /// Returns an upper bound of the bytes of memory that the item takes, by its size alone.
+    fn bound(&self) -> usize;
+}
+
+impl Item for Datum {
+    fn bound(&self) -> usize {
+        size_of::<Datum>()
+            + match self {
+                Datum::Str(text) => COUNTED + text.len(),
+                Datum::Binary(bytes) => COUNTED + bytes.len(),
+                Datum::Array(array) => array.container().bound(),
+                Datum::Object(object) => object.container().bound(),
+                _ => 0,
+            }
+    }
+}
+
+/// A field of an object.
+impl Item for (Arc<str>, Datum) {
+    fn bound(&self) -> usize {
+        size_of::<Arc<str>>() + COUNTED + self.0.len() + self.1.bound()
     }
 }
 
@@ -232,6 +255,20 @@ mod tests {
             let around = Datum::array(vec![view.clone(), view]);
             assert_eq!(around.size(), bytes(&around).len());
         }
+    }
+
+    #[test]
+    fn a_large_text_counts_once_in_a_document() {
+        let text = || Datum::str("x".repeat(2 << 20));
+        let stored = packed::from_bytes(bytes(&Datum::object([("text", text())])).into());
+        for part in [text(), stored] {
+            let document = Datum::object([("id", Datum::Num(1.0)), ("part", part)]);
+            assert!((2 << 20..(2 << 20) + 1024).contains(&document.footprint()), "{}", document.footprint());
+        }
+        let many = Datum::array(vec![Datum::Num(1.0); 1 << 20]);
+        let real = size_of::<Datum>() << 20;
+        assert!(many.footprint() >= real);
+        assert!(Datum::array(vec![many.clone(), many]).footprint() >= 2 * real);
     }
 
     #[test]

@@ -210,8 +210,11 @@ impl Term {
             Shape::Args(inner) => self.eval_args(inner, env, scope, flags),
             Shape::Op { spec, .. } => {
                 let val = eval_op(spec, Call::new(env, scope, self, flags)?)?;
-                if let Value::Datum(datum) = &val.value {
-                    check(datum)?;
+                match &val.value {
+                    // The value of another term, for which it counts already.
+                    Value::Datum(datum) if self.kind == TermType::Branch => datum.check()?,
+                    Value::Datum(datum) => check(datum)?,
+                    _ => {}
                 }
                 Ok(val)
             }
