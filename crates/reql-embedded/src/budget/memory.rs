@@ -1,10 +1,10 @@
 //! Memory: the bytes that queries hold.
 //!
 //! Operators that hold rows reserve memory for them: sorts, groups, sets of distinct rows, arrays that are
-//! being read, batches that are being written. Functions that make a large value reserve memory for it as
-//! long as they run, those of indexes aside. A reservation counts in its query's pool, and that in the
-//! server's. It is given back when it is dropped. Rows that only pass through are not counted, nor are the
-//! pages of the file.
+//! being read, batches that are being written, documents that a write changes, and those that it shows.
+//! Functions that make a large value reserve memory for it as long as they run, those of indexes aside. A
+//! reservation counts in its query's pool, and that in the server's. It is given back when it is dropped. Rows
+//! that only pass through are not counted, nor are the pages of the file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -152,6 +152,18 @@ impl Reservation {
         }
         self.used = used;
         Ok(())
+    }
+
+    /// Adds what is missing to this number of bytes. Fails, and changes nothing, if the query or the server may
+    /// hold no more.
+    pub fn raise(&mut self, bytes: usize) -> Result<()> {
+        self.add_bytes((bytes as u64).saturating_sub(self.used) as usize)
+    }
+
+    /// Takes over what another reservation of the same query holds.
+    pub fn absorb(&mut self, mut other: Reservation) {
+        self.taken += std::mem::take(&mut other.taken);
+        self.used += std::mem::take(&mut other.used);
     }
 
     /// Replaces bytes that were added by another number of bytes.

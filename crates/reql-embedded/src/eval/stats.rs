@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::env::Limits;
+use crate::budget::memory::Reservation;
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{Error, Result};
 
@@ -13,6 +14,8 @@ pub struct Stats {
     counts: [u64; COUNTS.len()],
     /// Changes; `None` unless the answer shows them.
     changes: Option<Vec<Datum>>,
+    /// Memory of the changes.
+    held: Option<Reservation>,
     first_error: Option<Datum>,
     generated_keys: Vec<Datum>,
     warnings: BTreeSet<String>,
@@ -38,7 +41,9 @@ impl Stats {
             *count += more;
         }
         if let Some(changes) = other.changes {
+            let is_full = self.changes.as_ref().is_some_and(|shown| shown.len() >= limits.array);
             self.show(changes, limits);
+            self.hold(other.held.filter(|_| !is_full));
         }
         self.first_error = self.first_error.take().or(other.first_error);
         self.generated_keys.extend(other.generated_keys);
@@ -57,8 +62,12 @@ impl Stats {
     }
 
     /// Counts a row that could not be written.
-    pub(super) fn failed(&mut self, error: &Error) {
+    pub(super) fn failed(&mut self) {
         self.count(Count::Errors);
+    }
+
+    /// Tells why a row could not be written, unless an earlier one is told of.
+    pub(super) fn explain(&mut self, error: &Error) {
         self.first_error.get_or_insert_with(|| Datum::str(error.message()));
     }
 
@@ -71,6 +80,15 @@ impl Stats {
         let shown = self.changes.get_or_insert_default();
         if !extend(shown, changes, limits) {
             self.warnings.insert(truncated(limits));
+        }
+    }
+
+    /// Keeps the memory of changes to show.
+    pub(super) fn hold(&mut self, changes: Option<Reservation>) {
+        match (&mut self.held, changes) {
+            (Some(held), Some(changes)) => held.absorb(changes),
+            (Some(_), None) => {}
+            (None, changes) => self.held = changes,
         }
     }
 
@@ -209,6 +227,7 @@ fn unmergeable(left: &Datum, right: &Datum) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::memory::Pool;
 
     const LIMITS: Limits = Limits { array: 3, ..Limits::NONE };
 
@@ -218,6 +237,22 @@ mod tests {
             merged.add(&crate::datum::json::parse(answer)?, LIMITS)?;
         }
         crate::datum::json::to_string(&merged.into_datum()?)
+    }
+
+    #[test]
+    fn memory_is_held_for_the_changes_that_are_shown() {
+        let pool = Pool::default();
+        let mut sum = Stats::default();
+        for _ in 0..5 {
+            let (mut part, mut held) = (Stats::default(), Reservation::new(&pool));
+            part.show([Datum::Null, Datum::Null], LIMITS);
+            held.add_bytes(1 << 20).unwrap();
+            part.hold(Some(held));
+            sum.add(part, LIMITS);
+        }
+        assert_eq!(pool.used(), 2 << 20, "the third and later parts are not shown");
+        drop(sum.into_datum());
+        assert_eq!(pool.used(), 0);
     }
 
     #[test]

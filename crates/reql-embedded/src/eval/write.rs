@@ -219,27 +219,25 @@ fn write_system(
     env.require(Permission::Read, table.scope())?;
     env.require(Permission::Write, table.scope())?;
     let mut report = Report::new(env, options.return_changes);
-    let mut outcomes = Vec::with_capacity(rows.len());
     for row in rows {
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                report.refused(error);
+                report.refused(&error);
                 continue;
             }
         };
         let _locked = system.lock(env)?;
         let old = system.row(env, &row.key)?.unwrap_or_default();
-        report.tried(row.hides_failure);
-        outcomes.push(match write_system_row(env, table, system, row, &old) {
-            Err(error) if error.ends_query() || error.kind() == ErrorKind::Permission => {
-                return Err(error);
-            }
+        let place = report.tried(row.hides_failure);
+        let outcome = match write_system_row(env, table, system, row, &old) {
+            Err(error) if error.ends_query() || error.kind() == ErrorKind::Permission => return Err(error),
             Err(error) => Err(storage::Failed { old: Some(old), error }),
             Ok(new) => Ok(storage::Outcome { changed: old != new, old: Some(old), new: Some(new) }),
-        });
+        };
+        report.settle(place, outcome);
     }
-    report.of(outcomes)
+    report.finish()
 }
 
 fn write_system_row(
@@ -279,11 +277,12 @@ fn write_stored(
                 report.tried(row.hides_failure);
                 mutations.push(mutation(table, row, hook.clone()).within(env.budget()));
             }
-            Err(error) => report.refused(error),
+            Err(error) => report.refused(&error),
         }
     }
     if env.may_wait() {
-        return report.of(stored.write(mutations, durability)?).map(Written::Done);
+        stored.write_each(mutations, durability, &mut |place, outcome| report.settle(place, outcome))?;
+        return report.finish().map(Written::Done);
     }
     let Ok([mutation]) = <[_; 1]>::try_from(mutations) else { return Err(Error::would_block()) };
     let started = stored.start_write(mutation, durability)?;

@@ -81,6 +81,9 @@ pub(super) type Entry = (Vec<u8>, u32);
 /// The bytes after the document's key that keep the entries of one document apart.
 const TAG: usize = 4;
 
+/// The bytes of a document that take as long to write as an entry does besides its own.
+const ENTRY: usize = 128;
+
 impl Index {
     pub(super) fn new(id: Uuid, spec: IndexSpec, ready: bool, compiler: &dyn IndexCompiler) -> Self {
         let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&spec)));
@@ -195,6 +198,11 @@ pub(super) struct Delta {
 }
 
 impl Delta {
+    /// Returns the bytes of a document that take about as long to write as these entries.
+    pub(super) fn size(&self) -> usize {
+        self.removed.iter().chain(&self.added).map(|(entry, _)| ENTRY + entry.len()).sum()
+    }
+
     pub(super) fn of(index: &Index, key: &[u8], old: Option<&Datum>, new: Option<&Datum>) -> Delta {
         let mut removed = old.map(|document| index.entries(key, document)).unwrap_or_default();
         let mut added = new.map(|document| index.entries(key, document)).unwrap_or_default();

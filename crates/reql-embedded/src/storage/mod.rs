@@ -72,4 +72,4 @@ pub use scan::{IndexScan, Scan, Within};
 pub use snapshot::{Snapshot, View};
 pub use store::{Options, Store, TableOptions};
 pub use table::Table;
-pub use write::{Change, Failed, Mutation, Outcome, Outcomes, Results};
+pub use write::{Change, Failed, Mutation, Outcome, Outcomes, Results, Settled};

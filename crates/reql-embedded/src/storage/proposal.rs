@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The largest document, packed. redb's own limit is a little above.
 const MAX_DOCUMENT: usize = 1 << 30;
 
-/// The size up to which a document counts as one; a larger one counts as several.
+/// The bytes that count as one document more: of the document before, of that after, and of entries.
 const TYPICAL_DOCUMENT: usize = 4096;
 
 /// A document with its packed bytes.
@@ -32,6 +32,8 @@ impl Document {
 
     /// Packs a value.
     fn pack(datum: &Datum) -> Result<Self> {
+        // The bytes are copied when they become shared.
+        let _packed = fuel::aside(datum.size())?;
         let bytes = pack::document(datum)?;
         if bytes.len() > MAX_DOCUMENT {
             return Err(Error::new(
@@ -92,15 +94,27 @@ impl Proposal {
         self.old.as_ref().map(|document| &*document.bytes) == current
     }
 
-    /// Returns the mutation's share of a transaction, in typical documents.
+    /// Returns the mutation's share of a transaction, in typical documents. The writer compares the document
+    /// before with the current one.
     pub(super) fn weight(&self) -> usize {
-        let new = self.result.as_ref().ok().and_then(|effect| effect.new.as_ref());
-        1 + new.map_or(0, |document| document.bytes.len() / TYPICAL_DOCUMENT)
+        let entries: usize =
+            self.effect().map_or(0, |effect| effect.deltas.iter().map(|(_, delta)| delta.size()).sum());
+        1 + (size(self.old.as_ref()) + self.new_size() + entries) / TYPICAL_DOCUMENT
+    }
+
+    /// Returns the bytes of the document that the mutation makes.
+    pub(super) fn new_size(&self) -> usize {
+        self.effect().map_or(0, |effect| size(effect.new.as_ref()))
+    }
+
+    /// Returns the effect, if there is one.
+    fn effect(&self) -> Option<&Effect> {
+        self.result.as_ref().ok().filter(|effect| effect.changed)
     }
 
     /// Returns true if there is anything to write.
     pub(super) fn changes(&self) -> bool {
-        self.result.as_ref().is_ok_and(|effect| effect.changed)
+        self.effect().is_some()
     }
 
     /// Returns the document as the mutation leaves it, for later mutations.
@@ -156,6 +170,11 @@ impl Effect {
         let delta = self.deltas.iter_mut().find(|(id, _)| *id == index.id);
         delta.map(|(_, delta)| std::mem::take(delta)).unwrap_or_default()
     }
+}
+
+/// Returns the bytes of a document, if there is one.
+pub(super) fn size(document: Option<&Document>) -> usize {
+    document.map_or(0, |document| document.bytes.len())
 }
 
 fn delta(index: &Index, key: &[u8], old: Option<&Document>, new: Option<&Document>) -> Delta {

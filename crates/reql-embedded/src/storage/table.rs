@@ -14,7 +14,7 @@ use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::{Snapshot, View};
-use super::write::{Mutation, Results};
+use super::write::{Mutation, Results, Settled};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -108,7 +108,21 @@ impl Table {
     /// A mutation that fails does not keep the others from happening. An error of the whole means that the
     /// table is gone or the file failed; some of the mutations may have happened then.
     pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Results {
-        attempts::write(&self.core, &self.entry, mutations, durability)
+        let mut outcomes = Vec::with_capacity(mutations.len());
+        self.write_each(mutations, durability, &mut |place, outcome| outcomes.push((place, outcome)))?;
+        outcomes.sort_unstable_by_key(|(place, _)| *place);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Writes documents as [`write`](Self::write) does. Passes each outcome to `settle` as soon as it is
+    /// known, with the place of its mutation: so only a part of large documents are in memory at a time.
+    pub fn write_each(
+        &self,
+        mutations: Vec<Mutation>,
+        durability: Durability,
+        settle: &mut dyn FnMut(usize, Settled),
+    ) -> Result<()> {
+        attempts::write(&self.core, &self.entry, mutations, durability, settle)
     }
 
     /// Begins to write a document without blocking: at once if that is possible, else with the results to

@@ -11,12 +11,13 @@ use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::catalog::{Durability, TableEntry};
-use super::proposal::{Document, Effect, Proposal};
+use super::proposal::{self, Document, Effect, Proposal};
 use super::reserved::WriteId;
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
 use crate::budget::Budget;
 use crate::budget::fuel::Place;
+use crate::budget::memory::{LARGE, Reservation};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -95,7 +96,8 @@ pub type Outcomes = Vec<Settled>;
 
 /// The typical documents that share a job at most, so that a large write holds up the small ones of others
 /// only briefly.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
+
 /// A mutation on its way to the writer.
 struct Write {
     mutation: Mutation,
@@ -155,13 +157,13 @@ impl Attempt {
 
 impl WriteJob {
     /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see the effect of
-    /// earlier ones on the same document.
+    /// earlier ones on the same document. Returns the memory of the documents with the job.
     pub(super) fn evaluate(
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
         mutations: &mut Peekable<impl Iterator<Item = Mutation>>,
         attempt: &Attempt,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Held)> {
         let durability = Durability::Soft;
         let mut job = WriteJob {
             table,
@@ -172,6 +174,7 @@ impl WriteJob {
             results: Ok(Vec::new()),
             answer: None,
         };
+        let mut held = Held::default();
         let mut seen: HashMap<Vec<u8>, Option<Document>> = HashMap::new();
         while job.weight < CHUNK
             && let Some(mut mutation) = mutations.next()
@@ -180,14 +183,14 @@ impl WriteJob {
                 Some(document) => document.clone(),
                 None => snapshot.document(&mutation.key)?,
             };
-            let proposal = Proposal::evaluate(&mut mutation, old, &job.table, Place::Worker);
+            let proposal = propose(&mut mutation, old, &job.table, &mut held);
             job.weight += proposal.weight();
             if mutations.peek().is_some() {
                 seen.insert(mutation.key.clone(), proposal.after());
             }
             job.writes.push(Write { mutation, proposal });
         }
-        Ok(job)
+        Ok((job, held))
     }
 
     /// Sets the receiver of the results.
@@ -220,6 +223,36 @@ impl WriteJob {
         self.results = Ok(results);
         Ok(())
     }
+}
+
+/// The memory of documents before and after their mutations, which counts if they are large together.
+#[derive(Default)]
+pub(super) struct Held {
+    bytes: usize,
+    counted: Option<Reservation>,
+}
+
+impl Held {
+    fn add(&mut self, bytes: usize, budget: &Budget) -> Result<()> {
+        let bytes = self.bytes + bytes;
+        if bytes > LARGE {
+            self.counted.get_or_insert_with(|| budget.reserve()).raise(bytes)?;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+/// Evaluates a mutation of the document `old`. It fails if the query has no memory for that or for the new one.
+fn propose(mutation: &mut Mutation, old: Option<Document>, table: &TableEntry, held: &mut Held) -> Proposal {
+    if let Err(error) = held.add(proposal::size(old.as_ref()), &mutation.budget) {
+        return Proposal { old, result: Err(error) };
+    }
+    let mut proposal = Proposal::evaluate(mutation, old, table, Place::Worker);
+    if let Err(error) = held.add(proposal.new_size(), &mutation.budget) {
+        proposal.result = Err(error);
+    }
+    proposal
 }
 
 impl Write {

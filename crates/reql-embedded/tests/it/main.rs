@@ -10,6 +10,7 @@ mod backup_rounds;
 mod bounded;
 mod bounded_cursors;
 mod bounded_work;
+mod bounded_writes;
 mod crash;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;

@@ -10,18 +10,26 @@ use crate::budget::Budget;
 use crate::budget::fuel::{self, LIGHT};
 use crate::budget::memory::Pool;
 use crate::datum::{Datum, key};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::interrupt::{Interrupt, Reason};
-use crate::storage::{Change, Durability, Mutation, Options, Started, Store, Table, TableOptions};
+use crate::storage::{
+    Change, Durability, IndexCompiler, IndexFunction, IndexSpec, Mutation, Options, Settled, Started, Store,
+    Table, TableOptions,
+};
 
 /// More than the writer ever uses for one mutation.
 const ENDLESS: usize = 1000 * LIGHT;
 
 fn table() -> (Store, Table) {
-    let store = Store::open(Options::new(Arc::new(Fields))).unwrap();
+    let (store, table) = table_with(Arc::new(Fields));
+    put(&table, 0, 1.0);
+    (store, table)
+}
+
+fn table_with(compiler: Arc<dyn IndexCompiler>) -> (Store, Table) {
+    let store = Store::open(Options::new(compiler)).unwrap();
     store.create_database("test").unwrap();
     let table = store.create_table("test", "t", TableOptions::default()).unwrap();
-    put(&table, 0, 1.0);
     (store, table)
 }
 
@@ -201,4 +209,65 @@ fn who_must_not_wait_is_told_so() {
     };
     assert_eq!(results.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(n(&table, 0), 2.0);
+}
+
+/// A compiler whose functions return the numbers below the document's `n`.
+struct Below;
+
+impl IndexCompiler for Below {
+    fn compile(&self, _: &IndexSpec) -> Result<Arc<dyn IndexFunction>> {
+        Ok(Arc::new(Below))
+    }
+}
+
+impl IndexFunction for Below {
+    fn keys(&self, document: &Datum) -> Vec<Vec<u8>> {
+        let n = document.get("n").unwrap().as_int().unwrap();
+        (0..n).map(|value| key::secondary(&Datum::from(value)).unwrap()).collect()
+    }
+}
+
+/// Makes the same change of each of the first documents. Returns the most that were decided on before their
+/// outcomes came, and so were in memory.
+fn most_in_memory(table: &Table, documents: i64, change: impl Fn(i64) -> Change) -> usize {
+    let decided = Arc::<AtomicUsize>::default();
+    let mutation = |n| {
+        let (decided, change) = (decided.clone(), change(n));
+        Mutation::new(id(n), move |_| {
+            decided.fetch_add(1, Ordering::SeqCst);
+            Ok(change.clone())
+        })
+    };
+    let (mut settled, mut most) = (0, 0);
+    let settle = &mut |place: usize, outcome: Settled| {
+        assert!(outcome.unwrap().changed);
+        assert_eq!(place, settled);
+        most = most.max(decided.load(Ordering::SeqCst) - settled);
+        settled += 1;
+    };
+    table.write_each((0..documents).map(mutation).collect(), Durability::Soft, settle).unwrap();
+    assert_eq!(settled as i64, documents);
+    most
+}
+
+#[test]
+fn what_takes_long_to_write_is_written_before_more_of_it_is_made() {
+    let (store, table) = table_with(Arc::new(Below));
+    let index = IndexSpec { name: "below".into(), source: String::new(), multi: true, geo: false };
+    table.create_index(index, false).unwrap();
+    table.wait_indexes(&["below"], &|| Ok(())).unwrap();
+    let document = |entries: i64, text: usize, version: i64| {
+        let text = Datum::str("x".repeat(text));
+        move |id| {
+            let fields = [("id", id), ("n", entries), ("v", version)].map(|(key, n)| (key, Datum::from(n)));
+            Change::Put(Datum::object(fields.into_iter().chain([("text", text.clone())])))
+        }
+    };
+    assert_eq!(most_in_memory(&table, 200, document(1, 10, 0)), 200, "small documents");
+    assert!(most_in_memory(&table, 4, document(16_000, 10, 0)) <= 2, "entries");
+    assert!(most_in_memory(&table, 4, |_| Change::Delete) <= 2, "entries that are removed");
+    assert!(most_in_memory(&table, 8, document(0, 1 << 20, 0)) <= 4, "documents after");
+    assert!(most_in_memory(&table, 8, document(0, 1 << 20, 1)) <= 2, "documents before and after");
+    assert!(most_in_memory(&table, 8, |_| Change::Delete) <= 4, "documents before");
+    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
 }
