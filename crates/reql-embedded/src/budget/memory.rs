@@ -160,12 +160,6 @@ impl Reservation {
         self.add_bytes((bytes as u64).saturating_sub(self.used) as usize)
     }
 
-    /// Takes over what another reservation of the same query holds.
-    pub fn absorb(&mut self, mut other: Reservation) {
-        self.taken += std::mem::take(&mut other.taken);
-        self.used += std::mem::take(&mut other.used);
-    }
-
     /// Replaces bytes that were added by another number of bytes.
     #[inline]
     pub fn replace(&mut self, before: usize, after: usize) -> Result<()> {

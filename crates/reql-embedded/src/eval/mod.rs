@@ -20,6 +20,7 @@ pub mod pathspec;
 mod profile;
 mod query;
 mod report;
+mod room;
 mod scan;
 mod scope;
 mod selection;

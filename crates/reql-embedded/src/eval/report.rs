@@ -1,15 +1,12 @@
 //! The report of a write on its rows, in the order in which they came.
 
 use super::env::{Env, Limits};
-use super::stats::Stats;
+use super::room::{Items, Room};
+use super::stats::{Shown, Stats};
 use super::write::ReturnChanges;
-use crate::budget::memory::{self, Reservation};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::storage::{self, Failed, Outcome, Settled};
-
-/// The bytes of a change that is shown, besides those of its documents.
-const CHANGE: usize = 128;
 
 /// The outcomes of a write, as they come. Of the documents, only those are kept that the answer shows.
 pub(super) struct Report {
@@ -26,8 +23,10 @@ pub(super) struct Report {
     failed: Option<(usize, Error)>,
     /// Changes to show, with their rows.
     changes: Vec<(usize, Datum)>,
-    /// Memory of the changes, if the answer shows any.
-    held: Option<Reservation>,
+    /// Room for the changes, if the answer shows any.
+    room: Option<Room>,
+    /// True if there are more changes than there is room for.
+    is_cut: bool,
     /// Error that takes the place of the report.
     ended: Option<Error>,
 }
@@ -52,7 +51,8 @@ impl Report {
             settled: 0,
             failed: None,
             changes: Vec::new(),
-            held: (shown != ReturnChanges::No).then(|| env.reserve()),
+            room: (shown != ReturnChanges::No).then(|| Room::new(env)),
+            is_cut: false,
             ended: None,
         }
     }
@@ -62,9 +62,8 @@ impl Report {
     pub(super) fn refused(&mut self, error: &Error) {
         self.stats.failed();
         self.stats.explain(error);
-        if self.shown != ReturnChanges::No && self.ended.is_none() {
-            let shown = self.show(self.rows, failure(error, Datum::Null), error.message().len());
-            self.end_if_failed(shown);
+        if self.shown != ReturnChanges::No {
+            self.show(self.rows, failure(error, Datum::Null));
         }
         self.rows += 1;
     }
@@ -82,8 +81,7 @@ impl Report {
         if self.ended.is_none()
             && let Some(tried) = self.tried.get(place).copied()
         {
-            let counted = self.count(tried, outcome);
-            self.end_if_failed(counted);
+            self.count(tried, outcome);
         }
     }
 
@@ -97,7 +95,9 @@ impl Report {
 
     /// Returns the sum. If no row was tried, only the first refused one is shown.
     pub(super) fn finish(self) -> Result<Stats> {
-        let Report { limits, shown, mut stats, tried, settled, failed, mut changes, held, ended, .. } = self;
+        let Report {
+            limits, mut stats, tried, settled, failed, mut changes, room, mut is_cut, ended, ..
+        } = self;
         if let Some(error) = ended {
             return Err(error);
         }
@@ -109,61 +109,49 @@ impl Report {
         }
         if tried.is_empty() {
             changes.truncate(1);
+            is_cut &= changes.is_empty();
         }
-        if shown != ReturnChanges::No {
+        if let Some(room) = room {
             changes.sort_unstable_by_key(|(row, _)| *row);
-            stats.show(changes.into_iter().map(|(_, change)| change), limits);
+            is_cut |= changes.len() > limits.array;
+            changes.truncate(limits.array);
+            let list = changes.into_iter().map(|(_, change)| change).collect();
+            stats.show(Shown { changes: Items { list, is_cut }, room });
         }
-        stats.hold(held);
         Ok(stats)
     }
 
-    fn count(&mut self, tried: Tried, outcome: Settled) -> Result<()> {
+    fn count(&mut self, tried: Tried, outcome: Settled) {
         let Tried { row, hides_failure } = tried;
         match outcome {
             Ok(Outcome { old, new, changed }) => {
                 let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
                 self.stats.row(&old, &new, changed);
                 if self.shown == ReturnChanges::Always || changed && self.shown == ReturnChanges::Yes {
-                    let bytes = old.footprint() + if changed { new.footprint() } else { 0 };
-                    self.show(row, Datum::object([("old_val", old), ("new_val", new)]), bytes)?;
+                    self.show(row, Datum::object([("old_val", old), ("new_val", new)]));
                 }
             }
-            Err(Failed { error, .. }) if error.ends_query() => return Err(error),
-            // What is shown takes the memory, so all further rows would fail.
-            Err(Failed { error, .. }) if self.held.is_some() && memory::is_shortage(&error) => {
-                return Err(error);
-            }
+            // The rest is written nevertheless.
+            Err(Failed { error, .. }) if error.ends_query() => self.ended = Some(error),
             Err(Failed { old, error }) => {
                 self.stats.failed();
                 if self.shown == ReturnChanges::Always && !hides_failure {
-                    let old = old.unwrap_or_default();
-                    let bytes = old.footprint() + error.message().len();
-                    self.show(row, failure(&error, old), bytes)?;
+                    self.show(row, failure(&error, old.unwrap_or_default()));
                 }
                 if self.failed.as_ref().is_none_or(|(first, _)| row < *first) {
                     self.failed = Some((row, error));
                 }
             }
         }
-        Ok(())
     }
 
-    /// Adds a change whose documents and texts have `bytes` bytes.
-    fn show(&mut self, row: usize, change: Datum, bytes: usize) -> Result<()> {
-        if let Some(held) = &mut self.held {
-            held.add_bytes(CHANGE + bytes)?;
-        }
-        self.changes.push((row, change));
-        Ok(())
-    }
-
-    /// Lets go of everything after an error. The rest is written nevertheless.
-    fn end_if_failed(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            self.ended.get_or_insert(error);
-            self.changes.clear();
-            self.held = None;
+    /// Adds a change, if there is room for it.
+    fn show(&mut self, row: usize, change: Datum) {
+        let Some(room) = &mut self.room else { return };
+        if !self.is_cut && room.take(&change) {
+            self.changes.push((row, change));
+        } else {
+            self.is_cut = true;
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::env::Limits;
-use crate::budget::memory::Reservation;
+use super::env::{Env, Limits};
+use super::room::{Items, Room};
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{Error, Result};
 
@@ -13,12 +13,32 @@ use crate::error::{Error, Result};
 pub struct Stats {
     counts: [u64; COUNTS.len()],
     /// Changes; `None` unless the answer shows them.
-    changes: Option<Vec<Datum>>,
-    /// Memory of the changes.
-    held: Option<Reservation>,
+    changes: Option<Shown>,
     first_error: Option<Datum>,
     generated_keys: Vec<Datum>,
+    /// Room for the generated keys.
+    room: Option<Room>,
     warnings: BTreeSet<String>,
+}
+
+/// Changes that the answer shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// The changes.
+    pub(super) changes: Items,
+    /// The room for them.
+    pub(super) room: Room,
+}
+
+impl Shown {
+    /// Adds the changes of a later part of the write.
+    fn join(&mut self, other: Shown, limits: Limits) {
+        let Shown { changes, room } = other;
+        // They count here from now on.
+        drop(room);
+        self.changes.extend(changes.list, &mut self.room, limits);
+        self.changes.is_cut |= changes.is_cut;
+    }
 }
 
 /// The names of the counts, in the order of [`Count`].
@@ -40,10 +60,10 @@ impl Stats {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
-        if let Some(changes) = other.changes {
-            let is_full = self.changes.as_ref().is_some_and(|shown| shown.len() >= limits.array);
-            self.show(changes, limits);
-            self.hold(other.held.filter(|_| !is_full));
+        match (&mut self.changes, other.changes) {
+            (Some(shown), Some(more)) => shown.join(more, limits),
+            (None, more) => self.changes = more,
+            (Some(_), None) => {}
         }
         self.first_error = self.first_error.take().or(other.first_error);
         self.generated_keys.extend(other.generated_keys);
@@ -75,21 +95,9 @@ impl Stats {
         self.counts[count as usize] += 1;
     }
 
-    /// Adds changes to show, possibly none.
-    pub(super) fn show(&mut self, changes: impl IntoIterator<Item = Datum>, limits: Limits) {
-        let shown = self.changes.get_or_insert_default();
-        if !extend(shown, changes, limits) {
-            self.warnings.insert(truncated(limits));
-        }
-    }
-
-    /// Keeps the memory of changes to show.
-    pub(super) fn hold(&mut self, changes: Option<Reservation>) {
-        match (&mut self.held, changes) {
-            (Some(held), Some(changes)) => held.absorb(changes),
-            (Some(_), None) => {}
-            (None, changes) => self.held = changes,
-        }
+    /// Sets the changes to show.
+    pub(super) fn show(&mut self, changes: Shown) {
+        self.changes = Some(changes);
     }
 
     /// Adds a warning for the caller.
@@ -97,25 +105,31 @@ impl Stats {
         self.warnings.insert(message);
     }
 
-    /// Adds the keys that the server generated.
-    pub fn generated_keys(&mut self, keys: Vec<Datum>) {
+    /// Adds the keys that the server generated, and the room for them.
+    pub(super) fn generated_keys(&mut self, keys: Vec<Datum>, room: Room) {
         self.generated_keys = keys;
+        self.room = Some(room);
     }
 
-    /// Returns the answer.
-    pub fn into_datum(self) -> Datum {
+    /// Returns the answer, whose changes count on as a value of the query.
+    pub fn into_datum(mut self) -> Datum {
         let mut answer = ObjectBuilder::new();
         for (name, count) in COUNTS.into_iter().zip(self.counts) {
             answer.insert(name, Datum::from(count));
         }
-        if let Some(changes) = self.changes {
-            answer.insert("changes", Datum::array(changes));
+        if let Some(Shown { changes, room }) = self.changes {
+            self.warnings.extend(changes.warning());
+            answer.insert("changes", Datum::array(changes.list));
+            room.keep();
         }
         if let Some(error) = self.first_error {
             answer.insert("first_error", error);
         }
         if !self.generated_keys.is_empty() {
             answer.insert("generated_keys", Datum::array(self.generated_keys));
+        }
+        if let Some(room) = self.room {
+            room.keep();
         }
         if !self.warnings.is_empty() {
             answer.insert("warnings", Datum::array(self.warnings.into_iter().map(Datum::from).collect()));
@@ -125,43 +139,43 @@ impl Stats {
 }
 
 /// The sum of the answers of writes, with any fields (`stats_merge` in RethinkDB's `datum.cc`).
-#[derive(Default)]
 pub struct Merged {
     fields: BTreeMap<Arc<str>, Field>,
-    warnings: BTreeSet<String>,
+    room: Room,
+    limits: Limits,
 }
+
+/// The bytes of a field besides its key and its value.
+const FIELD: usize = 128;
 
 enum Field {
     /// An array that grows.
-    Items(Vec<Datum>),
+    Items(Items),
     Other(Datum),
 }
 
 impl Field {
     fn datum(&self) -> Datum {
         match self {
-            Field::Items(items) => Datum::array(items.clone()),
+            Field::Items(items) => Datum::array(items.list.clone()),
             Field::Other(datum) => datum.clone(),
         }
     }
 }
 
 impl Merged {
+    /// Makes the sum of no answers.
+    pub fn new(env: &Env) -> Self {
+        Merged { fields: BTreeMap::new(), room: Room::new(env), limits: env.limits }
+    }
+
     /// Adds an answer: numbers add up, arrays are joined, and the first of several texts stays.
-    pub fn add(&mut self, answer: &Datum, limits: Limits) -> Result<()> {
+    pub fn add(&mut self, answer: &Datum) -> Result<()> {
         for (key, right) in answer.as_object()?.iter() {
             match (self.fields.get_mut(key), right) {
-                (None, right) => {
-                    let field = match right {
-                        Datum::Array(items) => Field::Items(items.iter().collect()),
-                        other => Field::Other(other),
-                    };
-                    self.fields.insert(Arc::from(key), field);
-                }
+                (None, right) => self.insert(key, right)?,
                 (Some(Field::Items(items)), Datum::Array(more)) => {
-                    if !extend(items, more.iter(), limits) {
-                        self.warnings.insert(truncated(limits));
-                    }
+                    items.extend(more.iter(), &mut self.room, self.limits);
                 }
                 (Some(Field::Other(Datum::Num(sum))), Datum::Num(more)) => match Datum::num(*sum + more)? {
                     Datum::Num(more) => *sum = more,
@@ -174,44 +188,56 @@ impl Merged {
         Ok(())
     }
 
-    /// Returns the answer. Warnings that are in it already are not repeated.
+    /// Adds a field, which may be an array of any length.
+    fn insert(&mut self, key: &str, value: Datum) -> Result<()> {
+        self.room.take_bytes(FIELD + key.len())?;
+        let field = match value {
+            Datum::Array(more) => {
+                let mut items = Items::default();
+                items.extend(more.iter(), &mut self.room, Limits::NONE);
+                Field::Items(items)
+            }
+            other => {
+                self.room.take_bytes(other.footprint())?;
+                Field::Other(other)
+            }
+        };
+        self.fields.insert(Arc::from(key), field);
+        Ok(())
+    }
+
+    /// Returns the answer, which counts on as a value of the query. Warnings that are in it already are not
+    /// repeated.
     pub fn into_datum(mut self) -> Result<Datum> {
-        if !self.warnings.is_empty() {
+        let warning = |field: &Field| match field {
+            Field::Items(items) => items.warning(),
+            Field::Other(_) => None,
+        };
+        let more: BTreeSet<String> = self.fields.values().filter_map(warning).collect();
+        if !more.is_empty() {
             let earlier = self.fields.remove("warnings").map(|field| field.datum());
-            let mut warnings: Vec<_> = match &earlier {
+            let mut list: Vec<_> = match &earlier {
                 Some(warnings) => warnings.as_array()?.iter().collect(),
                 None => Vec::new(),
             };
-            let more = self.warnings.into_iter().map(Datum::from);
-            let more: Vec<_> = more.filter(|warning| !warnings.contains(warning)).collect();
-            warnings.extend(more);
-            self.fields.insert(Arc::from("warnings"), Field::Items(warnings));
+            let more: Vec<_> =
+                more.into_iter().map(Datum::from).filter(|warning| !list.contains(warning)).collect();
+            list.extend(more);
+            self.fields.insert(Arc::from("warnings"), Field::Items(Items { list, is_cut: false }));
         }
         let fields = self.fields.into_iter().map(|(key, field)| {
             (
                 key,
                 match field {
-                    Field::Items(items) => Datum::array(items),
+                    Field::Items(items) => Datum::array(items.list),
                     Field::Other(datum) => datum,
                 },
             )
         });
-        Ok(Datum::object(fields))
+        let answer = Datum::object(fields);
+        self.room.keep();
+        Ok(answer)
     }
-}
-
-/// Adds items up to the longest array. Returns true if all fit.
-fn extend(items: &mut Vec<Datum>, more: impl IntoIterator<Item = Datum>, limits: Limits) -> bool {
-    let mut more = more.into_iter();
-    items.extend(more.by_ref().take(limits.array.saturating_sub(items.len())));
-    // The first array may have been longer than the limit.
-    let fit = more.next().is_none() && items.len() <= limits.array;
-    items.truncate(limits.array);
-    fit
-}
-
-fn truncated(limits: Limits) -> String {
-    format!("Too many changes, array truncated to {}.", limits.array)
 }
 
 fn unmergeable(left: &Datum, right: &Datum) -> Error {
@@ -227,32 +253,15 @@ fn unmergeable(left: &Datum, right: &Datum) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::memory::Pool;
 
     const LIMITS: Limits = Limits { array: 3, ..Limits::NONE };
 
     fn merged(answers: &[&str]) -> Result<String> {
-        let mut merged = Merged::default();
+        let mut merged = Merged::new(&Env::detached().with_limits(LIMITS));
         for answer in answers {
-            merged.add(&crate::datum::json::parse(answer)?, LIMITS)?;
+            merged.add(&crate::datum::json::parse(answer)?)?;
         }
         crate::datum::json::to_string(&merged.into_datum()?)
-    }
-
-    #[test]
-    fn memory_is_held_for_the_changes_that_are_shown() {
-        let pool = Pool::default();
-        let mut sum = Stats::default();
-        for _ in 0..5 {
-            let (mut part, mut held) = (Stats::default(), Reservation::new(&pool));
-            part.show([Datum::Null, Datum::Null], LIMITS);
-            held.add_bytes(1 << 20).unwrap();
-            part.hold(Some(held));
-            sum.add(part, LIMITS);
-        }
-        assert_eq!(pool.used(), 2 << 20, "the third and later parts are not shown");
-        drop(sum.into_datum());
-        assert_eq!(pool.used(), 0);
     }
 
     #[test]

@@ -211,14 +211,19 @@ impl Term {
             Shape::Op { spec, .. } => {
                 let val = eval_op(spec, Call::new(env, scope, self, flags)?)?;
                 match &val.value {
-                    // The value of another term, for which it counts already.
-                    Value::Datum(datum) if self.kind == TermType::Branch => datum.check()?,
+                    Value::Datum(datum) if self.has_counted() => datum.check()?,
                     Value::Datum(datum) => check(datum)?,
                     _ => {}
                 }
                 Ok(val)
             }
         }
+    }
+
+    /// Returns true if the term's value counts already: as that of another term, or as what a write shows.
+    fn has_counted(&self) -> bool {
+        use TermType::{Branch, ForEach, Insert, Replace};
+        matches!(self.kind, Branch | ForEach | Insert | Replace)
     }
 
     /// Counts the evaluation of the term, and of arguments that are only borrowed.

@@ -192,10 +192,10 @@ fn reconfigure(call: &mut Call<'_>) -> Result<Val> {
     }
     let replication = replication(call, true)?;
     target.database().refuse_system(UNCONFIGURABLE).at(call.bt())?;
-    let mut merged = Merged::default();
+    let mut merged = Merged::new(call.env);
     for table in target.configurable(call).at(call.bt())? {
         let answer = reconfigure_table(call, &table, &replication, dry_run).at(call.bt())?;
-        merged.add(&answer, call.env.limits)?;
+        merged.add(&answer)?;
     }
     Ok(call.val(merged.into_datum()?))
 }
@@ -260,11 +260,11 @@ fn emergency_repair(call: &Call<'_>, target: &Target, mode: Val) -> Result<Error
 fn rebalance(call: &mut Call<'_>) -> Result<Val> {
     let target = Target::required(call, "rebalance")?;
     target.database().refuse_system("you can't rebalance the tables in it.").at(call.bt())?;
-    let mut merged = Merged::default();
+    let mut merged = Merged::new(call.env);
     for table in target.configurable(call).at(call.bt())? {
         let stored = table.ordinary(UNCONFIGURABLE).at(call.bt())?;
         let answer = rebalance_table(call, stored).at(call.bt())?;
-        merged.add(&answer, call.env.limits)?;
+        merged.add(&answer)?;
     }
     Ok(call.val(merged.into_datum()?))
 }

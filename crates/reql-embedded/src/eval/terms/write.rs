@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::accounts::Permission;
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::eval::room::Room;
 use crate::eval::stats::{Merged, Stats};
 use crate::eval::table::TableRef;
 use crate::eval::write::{self, Conflict, Document, Later, ReturnChanges, WriteOptions, Written};
@@ -105,7 +106,7 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
         check_conflict_function(call, func)?;
     }
     let mut tally = Tally::default();
-    let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
+    let mut keys = GeneratedKeys::new(call.env);
     let documents = documents(call, &table)?;
     documents.in_batches(
         call.env,
@@ -175,14 +176,18 @@ impl Tally {
 }
 
 /// The keys of documents that came without one.
-#[derive(Default)]
 struct GeneratedKeys {
     keys: Vec<Datum>,
     skipped: usize,
     limit: usize,
+    room: Room,
 }
 
 impl GeneratedKeys {
+    fn new(env: &Env) -> Self {
+        GeneratedKeys { keys: Vec::new(), skipped: 0, limit: env.limits.array, room: Room::new(env) }
+    }
+
     /// Returns the document with a key, generated if it has none.
     fn complete(&mut self, table: &TableRef, document: Datum) -> Document {
         let object = match &document {
@@ -195,7 +200,7 @@ impl GeneratedKeys {
             _ => return Document { value: document, is_key_generated: false },
         };
         let key = Datum::from(uuid::Uuid::new_v4().to_string());
-        if self.keys.len() < self.limit {
+        if self.skipped == 0 && self.keys.len() < self.limit && self.room.take(&key) {
             self.keys.push(key.clone());
         } else {
             self.skipped += 1;
@@ -213,7 +218,7 @@ impl GeneratedKeys {
             ));
         }
         if !self.keys.is_empty() {
-            stats.generated_keys(self.keys);
+            stats.generated_keys(self.keys, self.room);
         }
     }
 }
@@ -316,7 +321,7 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
     } else {
         Rows::Apart(rows)
     };
-    let mut merged = Merged::default();
+    let mut merged = Merged::new(call.env);
     while let Some(row) = rows.next(call.env)? {
         rows.suspend();
         let result = func.call_val(call.env, &[row], Flags::NONE)?;
@@ -329,10 +334,10 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
             Error::new(error.kind(), message).at(error.bt().unwrap_or(bt))
         };
         match result.into_datum().map_err(explain)? {
-            object @ Datum::Object(_) => merged.add(&object, call.env.limits).map_err(explain)?,
+            object @ Datum::Object(_) => merged.add(&object).map_err(explain)?,
             other => {
                 for item in other.as_array().map_err(explain)?.iter() {
-                    merged.add(&item, call.env.limits).map_err(explain)?;
+                    merged.add(&item).map_err(explain)?;
                 }
             }
         }
