@@ -243,7 +243,7 @@ impl Held {
     }
 }
 
-/// Evaluates a mutation of the document `old`. It fails if the query has no memory for that or for the new one.
+/// Evaluates a mutation of the document `old`. It fails if the query has no memory for this or the new one.
 fn propose(mutation: &mut Mutation, old: Option<Document>, table: &TableEntry, held: &mut Held) -> Proposal {
     if let Err(error) = held.add(proposal::size(old.as_ref()), &mutation.budget) {
         return Proposal { old, result: Err(error) };
