@@ -54,8 +54,8 @@ pub async fn check(settings: &Settings) -> io::Result<()> {
 pub(crate) fn warning(settings: &Settings) -> Option<&'static str> {
     let needs_certificate = settings.tls.wants_client_certificates() && settings.admin.address.is_none();
     needs_certificate.then_some(
-        "With `tls.client_ca`, `warp-reql health` and probes without a certificate find the service unhealthy: \
-         set `admin.address`.",
+        "With `tls.client_ca`, `warp-reql health` and probes without a certificate find the service \
+         unhealthy: set `admin.address`.",
     )
 }
 

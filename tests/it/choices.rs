@@ -119,7 +119,7 @@ async fn a_page_that_is_known_is_not_sent_again() {
     let head = api.with("HEAD", &two, &[("if-none-match", &tag)], b"").await;
     assert_eq!((head.status().as_u16(), header(&head, "etag")), (304, &tag[..]));
     let other = api.with("HEAD", &two, &[("if-none-match", "\"x\"")], b"").await;
-    assert_eq!((other.status().as_u16(), header(&other, "etag"), other.body().len()), (200, &tag[..], 0));
+    assert_eq!((other.status().as_u16(), header(&other, "etag")), (200, &tag[..]));
     assert_eq!(api.with("HEAD", &two, &[("if-match", "\"x\"")], b"").await.status(), 412);
     for id in [3, 4] {
         api.call("DELETE", &format!("{DOCS}/{id}")).await;

@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 18] = [
     &["conn"],
     &["database", "logger", "rates"],
     &["settings"],
-    &["rules"],
+    &["portions", "rules"],
     &["query", "shares"],
     &["error"],
     &["language"],

@@ -44,7 +44,7 @@ impl<T> Container<T> {
     where
         T: Item,
     {
-        /// As many items as are looked at one by one.
+        /// The most items that are looked at one by one.
         const FEW: usize = 64;
         match self {
             // A large document is mostly a few texts, or parts that are still packed.

@@ -1,4 +1,4 @@
-//! What compiling a pattern takes, counted while the pattern is read.
+//! The steps of compiling a pattern, counted while the pattern is read.
 //!
 //! The size of what is made tells little of it. Folding the case of a set of characters looks at each of
 //! them, and leaves a few ranges. Alternatives that are classes are made one class, by adding each to those

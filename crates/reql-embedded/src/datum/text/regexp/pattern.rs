@@ -64,7 +64,7 @@ struct Translator<'a> {
     /// Flags that hold from the next item on. They are written with that item, because a repetition operator
     /// after them repeats the item before.
     flags: String,
-    /// What compiling takes, and the open groups.
+    /// The steps of compiling, and the open groups.
     cost: Cost,
     /// True once case was ignored anywhere.
     folds: bool,
