@@ -3,8 +3,8 @@
 //! Operators that hold rows reserve memory for them: sorts, groups, sets of distinct rows, arrays that are
 //! being read, batches that are being written, documents that a write changes, and those that it shows.
 //! Functions that make a large value reserve memory for it as long as they run, those of indexes aside. A
-//! reservation counts in its query's pool, and that in the server's. It is given back when it is dropped. Rows
-//! that only pass through are not counted, nor are the pages of the file.
+//! reservation counts in its query's pool, and that in the server's. It is given back when it is dropped.
+//! Rows that only pass through are not counted, nor are the pages of the file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -154,8 +154,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Adds what is missing to this number of bytes. Fails, and changes nothing, if the query or the server may
-    /// hold no more.
+    /// Adds what is missing to this number of bytes. Fails, and changes nothing, if the query or the server
+    /// may hold no more.
     pub fn raise(&mut self, bytes: usize) -> Result<()> {
         self.add_bytes((bytes as u64).saturating_sub(self.used) as usize)
     }

@@ -25,8 +25,8 @@ impl ArraySource {
         ArraySource { items, at: 0, _held: None }
     }
 
-    /// Begins at the first element of an array that a function has returned. A large one counts here, since it
-    /// doesn't count for the function any more.
+    /// Begins at the first element of an array that a function has returned. A large one counts here, since
+    /// it doesn't count for the function any more.
     pub fn returned(array: &Datum, env: &Env) -> Result<Self> {
         let (items, bytes) = (array.as_array()?.clone(), array.footprint());
         let mut held = (bytes > LARGE).then(|| env.reserve());

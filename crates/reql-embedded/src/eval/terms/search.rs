@@ -44,8 +44,8 @@ struct Wanted {
     funcs: Vec<Func>,
 }
 
-/// Returns the bytes for which the comparison of a row with a value counts, beyond what it counts itself. Eight
-/// numbers take as long as 64 bytes of text.
+/// Returns the bytes for which the comparison of a row with a value counts, beyond what it counts itself.
+/// Eight numbers take as long as 64 bytes of text.
 fn compared(value: &Datum) -> usize {
     const NUMBER: usize = 8;
     const MOST: usize = 256;
