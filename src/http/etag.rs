@@ -51,8 +51,7 @@ pub(crate) fn tagged(response: Response, tag: &str) -> Response {
 ///
 /// [`Code::PreconditionFailed`] if the client wants another one.
 pub(crate) fn unless_known(context: &Context, text: Vec<u8>) -> Result<Response, Error> {
-    let tag = tag(&text);
-    unless_known_by(context, &tag, text)
+    unless_known_with(context, text, &[])
 }
 
 /// Does what [`unless_known`] does for an answer whose headers say something as well.
@@ -63,13 +62,10 @@ pub(crate) fn unless_known_with(context: &Context, text: Vec<u8>, said: &[&str])
         hash.update([0]);
         hash.update(said);
     }
-    unless_known_by(context, &hex(&hash.finalize()[..16]), text)
-}
-
-fn unless_known_by(context: &Context, tag: &str, text: Vec<u8>) -> Result<Response, Error> {
+    let tag = hex(&hash.finalize()[..16]);
     let conditions = Conditions::of(context.headers())?;
-    conditions.check_match(Some(tag))?;
-    Ok(conditions.unless_known(tag, text))
+    conditions.check_match(Some(&tag))?;
+    Ok(conditions.unless_known(&tag, text))
 }
 
 /// The conditions of a request (RFC 9110, section 13).

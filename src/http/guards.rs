@@ -4,9 +4,8 @@
 //! A client that sends one relies on it. So a write that doesn't take it is refused, although RFC 7240 would
 //! have preferences ignored then.
 
-use warp::http::header::{IF_MATCH, IF_NONE_MATCH};
-
 use super::context::Context;
+use super::etag::Conditions;
 use super::headers::IDEMPOTENCY_KEY;
 use crate::error::{Code, Error};
 
@@ -101,7 +100,7 @@ fn only_by_a_filter(preference: &str) -> Error {
 
 /// Checks that a request has no conditions.
 fn unconditional(context: &Context) -> Result<(), Error> {
-    match [IF_MATCH, IF_NONE_MATCH].iter().any(|name| context.headers().contains_key(name)) {
+    match Conditions::are_in(context.headers()) {
         true => {
             let detail =
                 "`If-Match` and `If-None-Match` are only for requests for one document. Nothing was done.";

@@ -170,9 +170,8 @@ fn quality(accepted: &str, name: &str) -> f32 {
 
 /// Returns the `q` of a media range; 1 if it is missing or invalid.
 fn weight(range: &str) -> f32 {
-    let parameters = outside_quotes(range, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    let mut weights = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-    let weight = weights.next().and_then(|(_, value)| value.trim().parse::<f32>().ok());
+    let mut weights = parameters(range).filter(|(name, _)| name.eq_ignore_ascii_case("q"));
+    let weight = weights.next().and_then(|(_, value)| value.parse::<f32>().ok());
     weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
 }
 
@@ -190,6 +189,12 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns the names and values of a media type's parameters.
+fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = outside_quotes(text, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
+}
+
 /// Returns a media type without its parameters.
 fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -197,8 +202,7 @@ fn media_type(text: &str) -> String {
 
 /// Returns whether CSV of this type begins with a line of names, and is UTF-8 (RFC 4180, section 3).
 fn is_usual_csv(text: &str) -> bool {
-    let parameters = outside_quotes(text, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    parameters.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).all(|(name, value)| {
+    parameters(text).map(|(name, value)| (name, value.trim_matches('"'))).all(|(name, value)| {
         let is = |expected: &[&str]| expected.iter().any(|expected| value.eq_ignore_ascii_case(expected));
         match name {
             _ if name.eq_ignore_ascii_case("header") => is(&["present"]),

@@ -70,6 +70,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod geo;
 mod nested;
+mod ranges;
 
 pub use engine::{QueryCounts, ServerInfo};
 pub use server::{

@@ -4,6 +4,7 @@ use super::cell;
 use super::geojson::{self, Shape};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
+use crate::ranges::united;
 
 /// The cells that cover a document's geometry, at most.
 const DOCUMENT_CELLS: usize = 8;
@@ -34,15 +35,7 @@ pub fn ranges(shape: &Shape) -> Vec<Range> {
     let cells = cell::cover(shape, QUERY_CELLS);
     // A document covers a cell of the query with parts of that cell, or with a larger cell that contains it.
     let above = cells.iter().flat_map(|cell| cell.ancestors()).map(|cell| (cell.id(), cell.id()));
-    let mut ids: Vec<_> = cells.iter().map(|cell| cell.range()).chain(above).collect();
-    ids.sort_unstable();
-    ids.dedup_by(|next, last| {
-        let overlaps = next.0 <= last.1;
-        if overlaps {
-            last.1 = last.1.max(next.1);
-        }
-        overlaps
-    });
+    let ids = united(cells.iter().map(|cell| cell.range()).chain(above).collect());
     ids.into_iter().map(|(first, last)| (key(first), key(last))).collect()
 }
 

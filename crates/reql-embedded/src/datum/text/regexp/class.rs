@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex_automata::util::syntax;
 
 use super::pattern::Fault;
+use crate::ranges::united;
 
 /// The last character that may have a case. Those behind it are written apart from the others, so that the
 /// crate doesn't look for the case of each of them.
@@ -67,19 +68,6 @@ impl Class {
 
 fn write_range(text: &mut String, low: char, high: char) {
     text.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
-}
-
-/// Returns ranges in their order, without those that overlap.
-fn united(mut ranges: Vec<(char, char)>) -> Vec<(char, char)> {
-    ranges.sort_unstable();
-    ranges.dedup_by(|next, last| {
-        let overlaps = next.0 <= last.1;
-        if overlaps {
-            last.1 = last.1.max(next.1);
-        }
-        overlaps
-    });
-    ranges
 }
 
 /// An escape sequence, and the number of its bytes.
